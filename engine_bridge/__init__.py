@@ -1,0 +1,1 @@
+"""Ground floor of serving: the engines a policy can run on."""

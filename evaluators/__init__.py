@@ -1,0 +1,1 @@
+"""How a heuristic is judged: sealed execution, bounds, gaps and statistics, workers."""

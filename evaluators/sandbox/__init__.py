@@ -1,0 +1,1 @@
+"""Sealed execution of heuristics that nobody has read."""

@@ -1,0 +1,1 @@
+"""What is scheduled: problems, their instances, costs, bounds and baseline heuristics."""

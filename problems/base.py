@@ -1,0 +1,190 @@
+"""The `Problem` protocol: everything the rest of the system needs to know about a scheduling problem."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Driver = Literal["once", "dispatch", "interactive"]
+SplitName = Literal["probe", "train", "validation", "test"]
+
+
+class InstanceError(ValueError):
+    """An instance breaks a rule of its problem; the message names the instance, the rule and the value."""
+
+
+class InvalidDecision(ValueError):
+    """A heuristic's answer is not a decision of the problem; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of an entry function: what prompts tell a model, and what the genetic proposer may use."""
+
+    name: str
+    meaning: str
+    shape: Literal["vector", "scalar"] = "vector"
+    sign: Literal["positive", "nonnegative", "any"] = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The function a heuristic file defines, and how it is driven.
+
+    `once`: called one time per instance. `dispatch`: called for every job to be placed, in a loop inside the
+    sealed process, until none remains. `interactive`: asked by the problem's own trusted code, many times.
+    """
+
+    function: str
+    arguments: tuple[Argument, ...]
+    returns: str
+    driver: Driver
+
+    @property
+    def signature(self) -> str:
+        """The call as a heuristic's author writes it, e.g. `priority(p, d, t)`."""
+        return f"{self.function}({', '.join(argument.name for argument in self.arguments)})"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One problem instance: named read-only arrays, and the classes it is reported under."""
+
+    name: str
+    arrays: Mapping[str, Array]
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for array in self.arrays.values():
+            array.setflags(write=False)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash (hex): equal for equal arrays, whatever the instance is called."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.arrays.items()):
+            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A certified lower bound on the cost of one instance.
+
+    `kind` is `optimal` only on a solver's proof; `best` is the cost of the best known solution, `solution`.
+    """
+
+    value: float
+    kind: Literal["optimal", "lower"]
+    method: str
+    seconds: float
+    best: float | None = None
+    solution: tuple[int, ...] | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+class Ask(Protocol):
+    """Puts one question to a heuristic and returns its answer; how trusted code reaches untrusted code."""
+
+    def __call__(self, function: str, arrays: Sequence[Array], *, dispatch: bool = False) -> Array:
+        """Call `function` on copies of `arrays` (0-d arrays arrive as numbers) and return its raw answer.
+
+        With `dispatch`, `function` is called for every job in turn and the answer is the order of the jobs.
+        """
+
+
+class Problem(ABC):
+    """A scheduling problem. The defaults fit a problem whose decision is a permutation of n jobs."""
+
+    name: ClassVar[str]
+    entry: ClassVar[Entry]
+    brief: ClassVar[str]
+    """What a model is told: the problem, the objective, the meaning of the answer. Markdown."""
+    baselines: ClassVar[Path | None] = None
+    """Folder of baseline heuristic files."""
+    best_baseline: ClassVar[str | None] = None
+    """The baseline to beat."""
+
+    @abstractmethod
+    def split(self, name: SplitName) -> Sequence[Instance]:
+        """The instances of a standard split, always the same ones. `probe` is a handful of train-like ones."""
+
+    @abstractmethod
+    def cost(self, instance: Instance, decision: Array) -> float:
+        """Cost of a checked decision; lower is better."""
+
+    @abstractmethod
+    def bound(self, instance: Instance) -> Bound:
+        """A certified lower bound on the cost of every decision."""
+
+    def parse(self, record: Mapping[str, object], name: str) -> Instance:
+        """Make an instance from a JSON record holding one list of numbers for each vector argument.
+
+        Raises:
+            InstanceError: a key is missing or unknown, or the values break a rule of the problem.
+        """
+        fields = [argument.name for argument in self.entry.arguments if argument.shape == "vector"]
+        if unknown := sorted(set(record) - set(fields)):
+            raise InstanceError(f"{name}: unknown key '{unknown[0]}'; expected {', '.join(fields)}")
+        if missing := [field for field in fields if field not in record]:
+            raise InstanceError(f"{name}: key '{missing[0]}' is missing; expected {', '.join(fields)}")
+        instance = Instance(name, {field: as_vector(record[field], f"{name}: '{field}'") for field in fields})
+        self.validate(instance)
+        return instance
+
+    def validate(self, instance: Instance) -> None:
+        """Refuse an instance that breaks a rule of the problem, by raising `InstanceError`."""
+        lengths = {name: len(array) for name, array in instance.arrays.items()}
+        if len(set(lengths.values())) > 1:
+            raise InstanceError(f"{instance.name}: lists of different lengths: {lengths}; give one value per job")
+
+    def decide(self, instance: Instance, ask: Ask) -> Array:
+        """Put the questions of one instance to a heuristic and return its decision, unchecked."""
+        arrays = [instance[argument.name] for argument in self.entry.arguments if argument.shape == "vector"]
+        return ask(self.entry.function, arrays, dispatch=self.entry.driver == "dispatch")
+
+    def check(self, instance: Instance, decision: Array) -> None:
+        """Raise `InvalidDecision` unless `decision` is one; the default asks for a permutation of the jobs."""
+        check_permutation(decision, len(next(iter(instance.arrays.values()))))
+
+
+def as_vector(values: object, what: str) -> Array:
+    """A list of finite numbers as a 1-d array: int64 if all are whole, float64 otherwise.
+
+    Raises:
+        InstanceError: `values` is not a flat list of finite numbers.
+    """
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise InstanceError(f"{what} must be a flat list of numbers")
+    try:
+        array = np.array(values, dtype=np.int64 if all(type(value) is int for value in values) else np.float64)
+    except OverflowError:
+        raise InstanceError(f"{what} holds a number beyond 64 bits") from None
+    if not np.isfinite(array).all():
+        raise InstanceError(f"{what} holds a number that is not finite")
+    return array
+
+
+def check_permutation(decision: Array, n: int) -> None:
+    """Raise `InvalidDecision` unless `decision` holds each of 0 … n−1 once, as int64."""
+    if decision.ndim != 1 or len(decision) != n:
+        raise InvalidDecision(f"expected a permutation of {n} jobs, got an array of shape {decision.shape}")
+    if decision.dtype != np.int64:
+        raise InvalidDecision(f"expected a permutation of whole numbers, got {decision.dtype}")
+    if n and (decision.min() < 0 or decision.max() >= n):
+        raise InvalidDecision(f"job numbers must lie in 0 … {n - 1}, got {decision.min()} … {decision.max()}")
+    if n and (counts := np.bincount(decision, minlength=n)).max() > 1:
+        raise InvalidDecision(f"job {int(counts.argmax())} is scheduled {counts.max()} times")

@@ -1,0 +1,1 @@
+"""What a model is told: jinja2 templates and their renderer."""
