@@ -116,7 +116,11 @@ class Problem(ABC):
     baselines: ClassVar[Path | None] = None
     """Folder of baseline heuristic files."""
     best_baseline: ClassVar[str | None] = None
-    """The baseline to beat."""
+    """Name of the baseline to beat."""
+    seeds: ClassVar[tuple[str, ...]] = ()
+    """Names of the baselines a search starts from, unless its config says otherwise."""
+    bounds: ClassVar[Path | None] = None
+    """Folder of stored bounds (JSON lines); a bound that is not there is computed."""
 
     @abstractmethod
     def split(self, name: SplitName) -> Sequence[Instance]:
@@ -150,6 +154,10 @@ class Problem(ABC):
         lengths = {name: len(array) for name, array in instance.arrays.items()}
         if len(set(lengths.values())) > 1:
             raise InstanceError(f"{instance.name}: lists of different lengths: {lengths}; give one value per job")
+
+    def cpu_limit(self, instance: Instance) -> float:
+        """CPU seconds a heuristic may take on this instance; a set of instances gets the sum."""
+        return 1.0
 
     def decide(self, instance: Instance, ask: Ask) -> Array:
         """Put the questions of one instance to a heuristic and return its decision, unchecked."""

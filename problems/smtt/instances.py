@@ -45,9 +45,5 @@ def grid(split: str, sizes: Sequence[int], per_cell: int, tfs: Iterable[float] =
     """`per_cell` instances of every cell of the grid, for every size in `sizes`."""
     tfs = tuple(tfs)
     return [
-        generate(split, n, tf, rdd, index)
-        for n in sizes
-        for tf in tfs
-        for rdd in LEVELS
-        for index in range(per_cell)
+        generate(split, n, tf, rdd, index) for n in sizes for tf in tfs for rdd in LEVELS for index in range(per_cell)
     ]

@@ -1,0 +1,317 @@
+"""The archive of a run: an append-only SQLite journal of all that was asked, answered, judged and measured."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from discovery.candidate import Candidate, Draft
+from discovery.errors import DiscoverError, UsageError
+from discovery.proposers.base import Answer, Request
+from evaluators.evaluate import Evaluation
+from evaluators.verdict import Verdict
+from problems.base import Bound, Instance
+
+SCHEMA_VERSION = "1"
+TABLES = ("meta", "event", "baseline", "instance", "request", "answer", "outcome", "evaluation", "comparison")
+
+
+class ArchiveError(DiscoverError):
+    """The archive cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedInstance:
+    """What a leaderboard needs to know of an instance: content hash, classes and bound."""
+
+    name: str
+    digest: str
+    classes: tuple[str, ...]
+    bound: float
+    kind: str
+    method: str
+
+
+class Archive:
+    """One run's journal, in `folder`/archive.db. Writers hold a lock on the folder; readers need none."""
+
+    def __init__(self, folder: Path, mode: Literal["create", "append", "read"]) -> None:
+        """Open the archive of a run.
+
+        Raises:
+            UsageError: the folder exists (create), or holds no archive (append, read).
+            ArchiveError: another process writes to it, or it is locked, damaged or of another version.
+        """
+        self.folder = folder
+        self.path = folder / "archive.db"
+        self._lock = None
+        if mode == "create":
+            self._make_folder()
+        elif not self.path.is_file():
+            raise UsageError(f"'{folder}' holds no run (there is no archive.db in it); see `discover runs`")
+        if mode != "read":
+            self._lock = _lock(folder)
+        with self._explained():
+            self._db = _connect(self.path, mode)
+            if mode == "create":
+                self._create_tables()
+            elif (version := self.meta().get("schema")) != SCHEMA_VERSION:
+                raise ArchiveError(f"{self.path} has schema {version}, this program needs {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the database and let go of the lock."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # ---- what a run is
+
+    def describe(self, **values: object) -> None:
+        """Record facts of the run (config, versions, seed), once, as JSON."""
+        self._insert("meta", *((name, json.dumps(value)) for name, value in values.items()))
+
+    def meta(self) -> dict[str, Any]:
+        """The recorded facts of the run."""
+        return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM meta")}
+
+    def event(self, kind: str, detail: str = "") -> None:
+        """Record that the run started, resumed, was interrupted or finished."""
+        self._insert("event", (time.time(), kind, detail))
+
+    def last_event(self) -> tuple[str, str]:
+        """Kind and detail of the latest event."""
+        rows = self._rows("SELECT kind, detail FROM event ORDER BY rowid DESC LIMIT 1")
+        return rows[0] if rows else ("", "")
+
+    def add_baseline(self, name: str, source: str) -> None:
+        """Record a baseline heuristic."""
+        self._insert("baseline", (name, source))
+
+    def add_instances(self, split: str, instances: Sequence[Instance], bounds: Sequence[Bound]) -> None:
+        """Record the instances of a split with their bounds, in order."""
+        self._insert(
+            "instance",
+            *(
+                (split, position, i.name, i.digest, json.dumps(i.classes), b.value, b.kind, b.method, b.best)
+                for position, (i, b) in enumerate(zip(instances, bounds, strict=True))
+            ),
+        )
+
+    def instances(self, split: str) -> list[BoundedInstance]:
+        """The recorded instances of a split, in order; none if it was not recorded."""
+        rows = self._rows(
+            "SELECT name, digest, classes, bound, kind, method FROM instance WHERE split = ? ORDER BY position",
+            split,
+        )
+        return [BoundedInstance(row[0], row[1], tuple(json.loads(row[2])), *row[3:]) for row in rows]
+
+    # ---- what was asked and answered
+
+    def add_request(self, draft: Draft, request: Request) -> None:
+        """Record a request before it is sent; asking again after a kill records nothing new."""
+        parents = json.dumps([parent.label for parent in draft.parents])
+        with self._explained(), self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?, ?, ?)",
+                (draft.number, time.time(), draft.island, draft.operator, parents, request.prompt),
+            )
+
+    def add_answer(self, number: int, answer: Answer, cost: float) -> None:
+        """Record an answer as it arrives, with what it cost."""
+        usage = (answer.input_tokens, answer.output_tokens, answer.seconds, cost)
+        self._insert("answer", (number, time.time(), answer.model, answer.text, answer.source, *usage))
+
+    def answer(self, number: int) -> tuple[Answer, float] | None:
+        """A recorded answer and its cost, so that what was paid for is not asked again."""
+        rows = self._rows(
+            "SELECT text, source, model, input_tokens, output_tokens, seconds, cost FROM answer WHERE number = ?",
+            number,
+        )
+        return (Answer(*rows[0][:6]), rows[0][6]) if rows else None
+
+    # ---- what came of it
+
+    def commit(self, candidate: Candidate, elapsed: float) -> None:
+        """Record a judged candidate and its evaluations in one transaction; a recalled one is there already."""
+        number = candidate.draft.number
+        if number < self.committed():
+            return
+        outcome = (candidate.verdict, candidate.detail, candidate.score, candidate.signature)
+        with self._explained(), self._db:
+            self._db.execute(
+                "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)", (number, time.time(), elapsed, *outcome)
+            )
+            for split, evaluation in candidate.evaluations.items():
+                self._add_evaluation(candidate.label, split, evaluation)
+
+    def committed(self) -> int:
+        """How many candidates are committed; they are numbered from 0 without a hole."""
+        return int(self._rows("SELECT coalesce(max(number), -1) + 1 FROM outcome")[0][0])
+
+    def elapsed(self) -> float:
+        """Seconds of search up to the last commit."""
+        return float(self._rows("SELECT coalesce(max(elapsed), 0) FROM outcome")[0][0])
+
+    def recall(self, draft: Draft) -> Candidate | None:
+        """The committed candidate for this draft, if there is one.
+
+        Raises:
+            ArchiveError: the archive holds another draft under that number: not the same run.
+        """
+        rows = self._rows(
+            "SELECT island, operator, parents, verdict, detail, score, signature FROM outcome JOIN request"
+            " USING (number) WHERE number = ?",
+            draft.number,
+        )
+        if not rows:
+            return None
+        island, operator, parents, verdict, detail, score, signature = rows[0]
+        recorded = (island, operator, json.loads(parents))
+        if recorded != (draft.island, draft.operator, [parent.label for parent in draft.parents]):
+            raise ArchiveError(
+                f"candidate {draft.number} in {self.path} came about as {recorded}, but this program and config ask"
+                f" for {draft.operator}: resume with the version that started the run ({self.meta()['version']})"
+            )
+        answered = self.answer(draft.number)
+        source, cost = (answered[0].source, answered[1]) if answered else (None, 0.0)
+        return Candidate(draft, source, Verdict(verdict), detail, score, signature, cost)
+
+    def add_evaluation(self, heuristic: str, split: str, evaluation: Evaluation) -> None:
+        """Record an evaluation made outside the search."""
+        with self._explained(), self._db:
+            self._add_evaluation(heuristic, split, evaluation)
+
+    def _add_evaluation(self, heuristic: str, split: str, evaluation: Evaluation) -> None:
+        measured = (json.dumps(evaluation.costs), evaluation.cpu_seconds, evaluation.signature)
+        row = (heuristic, split, time.time(), evaluation.verdict, evaluation.detail, *measured)
+        self._db.execute("INSERT INTO evaluation VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def evaluation(self, heuristic: str, split: str) -> Evaluation | None:
+        """A recorded evaluation."""
+        rows = self._rows(
+            "SELECT verdict, detail, costs, cpu_seconds, signature FROM evaluation WHERE heuristic = ? AND split = ?",
+            heuristic,
+            split,
+        )
+        if not rows:
+            return None
+        verdict, detail, costs, cpu, signature = rows[0]
+        return Evaluation(Verdict(verdict), detail, tuple(json.loads(costs)), cpu, signature)
+
+    def evaluated(self, split: str) -> list[str]:
+        """The heuristics with a recorded evaluation on a split, earliest first."""
+        return [row[0] for row in self._rows("SELECT heuristic FROM evaluation WHERE split = ? ORDER BY rowid", split)]
+
+    def baselines(self) -> dict[str, str]:
+        """Sources of the recorded baselines by name."""
+        return dict(self._rows("SELECT name, source FROM baseline ORDER BY name"))
+
+    def add_comparison(self, heuristic: str, split: str, rival: str, result: object) -> None:
+        """Record a paired comparison (a dataclass) of a heuristic with a rival."""
+        self._insert("comparison", (heuristic, split, rival, json.dumps(asdict(result))))  # type: ignore[call-overload]
+
+    def comparisons(self, split: str) -> dict[str, Any]:
+        """The stored comparisons of a split by heuristic."""
+        rows = self._rows("SELECT heuristic, result FROM comparison WHERE split = ?", split)
+        return {heuristic: json.loads(result) for heuristic, result in rows}
+
+    def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Any query; rows as dictionaries."""
+        with self._explained():
+            cursor = self._db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    # ---- plumbing
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True)
+        except FileExistsError:
+            raise UsageError(
+                f"the run folder '{self.folder}' exists; go on with `discover resume {self.folder.name}`,"
+                " or choose another name with --set run.name=NAME"
+            ) from None
+        except OSError as error:
+            raise ArchiveError(f"cannot make the run folder '{self.folder}': {error.strerror}") from error
+
+    def _create_tables(self) -> None:
+        schema = (files("discovery") / "schema.sql").read_text(encoding="utf-8")
+        guards = "".join(
+            f"CREATE TRIGGER {table}_no_{action} BEFORE {action} ON {table}"
+            " BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;"
+            for table in TABLES
+            for action in ("UPDATE", "DELETE")
+        )
+        self._db.executescript(f"BEGIN; {schema} {guards} COMMIT;")
+        self.describe(schema=SCHEMA_VERSION)
+
+    def _insert(self, table: str, *rows: Sequence[object]) -> None:
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            with self._explained(), self._db:
+                self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        with self._explained():
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn SQLite's errors into sentences with a remedy."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise ArchiveError(_explain(self.path, error)) from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    if mode == "read":
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    db = sqlite3.connect(path, timeout=5)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")  # an answer that was paid for survives a power cut too
+    return db
+
+
+def _lock(folder: Path) -> Any:
+    """Hold the folder's lock file; the kernel lets go of it when the process ends, however it ends."""
+    try:
+        handle = (folder / "lock").open("w")
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise ArchiveError(f"another process is working on the run '{folder}'; wait for it or stop it") from None
+    except OSError as error:
+        raise ArchiveError(f"cannot lock the run folder '{folder}': {error.strerror}") from error
+    return handle
+
+
+def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
+    text = str(error)
+    if "full" in text or "disk I/O" in text:
+        return f"the disk is full or failing while writing {path} ({text}); free space, then `discover resume`"
+    if "locked" in text:
+        return f"{path} is locked by another program ({text}); close it and try again"
+    if "readonly" in text or "unable to open" in text:
+        return f"{path} cannot be opened ({text}); check the permissions of its folder"
+    if isinstance(error, sqlite3.IntegrityError):
+        return f"{path} refused a row ({text}): what is committed is never changed"
+    return (
+        f"{path} is damaged ({text}); restore it from a copy, or rescue what is readable with"
+        f" `sqlite3 {path.name} .recover`"
+    )

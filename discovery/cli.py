@@ -1,0 +1,178 @@
+"""The command `discover`. What each command does lives in a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Discover scheduling heuristics, scored against certified optima.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ProblemName = Annotated[str, typer.Option(help="A problem's name, or path/to/file.py:Class.")]
+
+
+@app.command()
+def run(
+    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped config, such as demo.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.candidates=200"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Start a discovery run; ends with its leaderboard."""
+    from discovery.running import start
+
+    start(config, settings or [], as_json=as_json)
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="A run's name or folder.")],
+    as_json: Json = False,
+) -> None:
+    """Go on with an interrupted run, to the same budget."""
+    from discovery.running import resume
+
+    resume(run, as_json=as_json)
+
+
+@app.command()
+def leaderboard(
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs' names or folders; default: the latest.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Discovered heuristics shown per run.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Baselines and discovered heuristics side by side, best on validation first."""
+    from discovery.running import print_leaderboard
+
+    print_leaderboard(runs or [], limit, as_json=as_json)
+
+
+@app.command()
+def show(
+    candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, a NUMBER or baseline of the latest run.")],
+    as_json: Json = False,
+) -> None:
+    """A candidate's source, scores, lineage, prompt and answer."""
+    from discovery.showing import show
+
+    show(candidate, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    heuristic: Annotated[str, typer.Argument(help="A heuristic's file, or a baseline's name.")],
+    problem: ProblemName,
+    split: Annotated[str | None, typer.Option(help="train, validation or test.")] = None,
+    instances: Annotated[
+        Path | None, typer.Option(help='Your own instances, JSON lines: {"p": [...], "d": [...]}')
+    ] = None,
+    cpu_scale: Annotated[float, typer.Option(help="Multiplies the problem's CPU limit.")] = 1.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="Memory limit.")] = 512,
+    as_json: Json = False,
+) -> None:
+    """Score one heuristic, run sealed off, against certified bounds."""
+    from discovery.evaluating import evaluate
+
+    evaluate(heuristic, problem, split, instances, cpu_scale=cpu_scale, memory_mb=memory_mb, as_json=as_json)
+
+
+@app.command()
+def export(
+    candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, a NUMBER or baseline of the latest run.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")],
+) -> None:
+    """Write a heuristic as a standalone, documented Python module."""
+    from discovery.exporting import export
+
+    typer.echo(f"wrote {export(candidate, folder)}")
+
+
+@app.command()
+def verify(
+    run: Annotated[str, typer.Argument(help="A run's name or folder.")],
+    as_json: Json = False,
+) -> None:
+    """Score a run's winners again from their source and report any difference."""
+    from discovery.verifying import verify
+
+    verify(run, as_json=as_json)
+
+
+@app.command()
+def problems(as_json: Json = False) -> None:
+    """The problems there are, with their entry functions and baselines."""
+    from evaluators.heuristic import baselines
+    from problems.registry import BUILT_IN, load_problem
+
+    loaded = [load_problem(name) for name in BUILT_IN]
+    records = [
+        {"problem": p.name, "entry": p.entry.signature, "baselines": [each.name for each in baselines(p)]}
+        for p in loaded
+    ]
+    if as_json:
+        print_json(records)
+        return
+    for record in records:
+        typer.echo(f"{record['problem']}: {record['entry']}; baselines: {', '.join(record['baselines'])}")
+
+
+@app.command()
+def doctor(
+    config: Annotated[str | None, typer.Option(help="Also try the endpoint of this config.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What this machine offers: Python, cores, isolation, solvers, GPU, engines, endpoint."""
+    from discovery.doctor import doctor
+
+    doctor(config, as_json=as_json)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output; what is not finite becomes null."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    from discovery.errors import UsageError
+    from evaluators.heuristic import HeuristicError
+    from problems.base import InstanceError
+    from problems.registry import UnknownProblem
+
+    return UsageError, HeuristicError, InstanceError, UnknownProblem
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from discovery.errors import DiscoverError
+    from discovery.proposers.base import ProposerError
+    from evaluators.bounds import BoundsError
+    from evaluators.verdict import InfrastructureError
+
+    return DiscoverError, ProposerError, BoundsError, InfrastructureError, OSError
+
+
+def main() -> None:
+    """Entry point: errors a user can do something about end in one sentence and an exit code of 1 or 2."""
+    try:
+        app()
+    except _usage_errors() as error:  # the tuples are made only when something was raised
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except _failures() as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The config of a run: TOML, validated, unknown keys refused with the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from discovery.errors import UsageError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(_Section):
+    """What is run. `name`: its folder below `folder`; by default the config's name with the time."""
+
+    problem: str
+    seed: int = Field(0, ge=0)
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    folder: Path = Path("runs")
+
+
+class GeneticProposer(_Section):
+    """The offline proposer: typed genetic programming, no model."""
+
+    kind: Literal["genetic"] = "genetic"
+
+
+class OpenAIProposer(_Section):
+    """Any OpenAI-compatible endpoint. The key is read from the environment variable `api_key_env`.
+
+    Prices are per million tokens, in whatever currency you like; `timeout` is in seconds.
+    """
+
+    kind: Literal["openai"]
+    model: str
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: float = Field(0.8, ge=0, le=2)
+    max_tokens: int = Field(2048, ge=1)
+    timeout: float = Field(300.0, gt=0)
+    input_price: float = Field(0.0, ge=0)
+    output_price: float = Field(0.0, ge=0)
+
+
+class Search(_Section):
+    """How the population is laid out and how far the loop looks ahead.
+
+    `lookahead`: candidates developed at once; also the number of calls in flight. `operators`: weights by name.
+    `seeds`: the baselines every island starts from (default: the problem's).
+    """
+
+    islands: int = Field(4, ge=1, le=1000)
+    island_size: int = Field(24, ge=1)
+    tournament: int = Field(3, ge=1)
+    migration_every: int = Field(100, ge=1)
+    lookahead: int = Field(6, ge=1, le=1000)
+    operators: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    seeds: tuple[str, ...] | None = None
+
+
+class Evaluation(_Section):
+    """How candidates are evaluated. `promote`: how many of the best on train are kept validated;
+    `finalists`: how many of the best on validation are evaluated on test.
+    """
+
+    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=256)
+    cpu_scale: float = Field(1.0, gt=0)
+    memory_mb: int = Field(512, ge=64)
+    promote: int = Field(10, ge=1)
+    finalists: int = Field(5, ge=1)
+
+
+class Budget(_Section):
+    """When the run ends, whichever comes first."""
+
+    candidates: int = Field(1000, ge=1)
+    minutes: float | None = Field(None, gt=0)
+
+
+class Config(_Section):
+    """A whole config file."""
+
+    run: Run
+    proposer: Annotated[GeneticProposer | OpenAIProposer, Field(discriminator="kind")] = GeneticProposer()
+    search: Search = Search()
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    budget: Budget = Budget()
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> tuple[Config, str]:
+    """The config in the file `name` (or the one shipped under that name), and the name's stem.
+
+    `overrides` are `section.key=value` with TOML values; a bare word counts as a string.
+
+    Raises:
+        UsageError: the file is missing or no TOML, or a key or value is refused; the message names it.
+    """
+    path = Path(name)
+    if not path.is_file():
+        shipped = _shipped(path.stem)
+        if shipped is None or path.suffix not in ("", ".toml"):
+            raise UsageError(f"there is no config file '{name}'")
+        path = shipped
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    for override in overrides:
+        _apply(data, override)
+    return parse_config(data, str(path)), path.stem
+
+
+def parse_config(data: dict[str, Any], origin: str) -> Config:
+    """Validate a config given as nested dictionaries; `origin` is what messages call it."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(f"{origin}: {_explain(error)}") from None
+
+
+def _shipped(stem: str) -> Path | None:
+    """A config that came with the package: in the wheel, or in the checkout it is installed from."""
+    for folder in (
+        Path(str(files("discovery"))) / "configs",
+        Path(str(files("discovery"))).parent / "runs/configs",
+    ):
+        if (folder / f"{stem}.toml").is_file():
+            return folder / f"{stem}.toml"
+    return None
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)+", key.strip()):
+        raise UsageError(f"--set {override}: expected section.key=value, e.g. --set budget.candidates=200")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise UsageError(f"--set {override}: '{section}' is a value, not a section")
+    data[last] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint, with the field's full name and, for an unknown key, the nearest known one."""
+    complaints = error.errors()
+    complaint = next((each for each in complaints if each["type"] == "extra_forbidden"), complaints[0])
+    path = [str(part) for part in complaint["loc"] if part not in ("genetic", "openai")]
+    field = ".".join(path)
+    if complaint["type"] == "extra_forbidden":
+        known = _known_keys(complaint["loc"][:-1])
+        nearest = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.4)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}"
+        return f"unknown key '{field}'; {hint}"
+    if complaint["type"] == "missing":
+        return f"key '{field}' is missing"
+    return f"'{field}' = {complaint.get('input')!r}: {complaint['msg']}"
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in location:
+        if part in ("genetic", "openai"):
+            model = GeneticProposer if part == "genetic" else OpenAIProposer
+        elif part in model.model_fields and part != "proposer":
+            annotation = model.model_fields[str(part)].annotation
+            assert isinstance(annotation, type)
+            model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,15 @@
+"""Errors a user can do something about: one sentence each, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+
+class DiscoverError(Exception):
+    """The job failed; the message says what, where, the value and the remedy."""
+
+    exit_code = 1
+
+
+class UsageError(DiscoverError):
+    """The command line or a config is wrong."""
+
+    exit_code = 2

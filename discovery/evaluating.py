@@ -1,0 +1,111 @@
+"""The command evaluate: one heuristic on a standard split or on the user's own instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import typer
+from rich.console import Console
+
+from discovery.cli import print_json
+from discovery.errors import UsageError
+from discovery.scoring import score
+from discovery.tables import score_table
+from evaluators.bounds import bounds_of
+from evaluators.evaluate import Allowance
+from evaluators.evaluate import evaluate as run_sealed
+from evaluators.heuristic import find_heuristic
+from evaluators.sandbox.supervisor import Sandbox
+from evaluators.verdict import Verdict
+from problems.base import Instance, InstanceError, Problem, SplitName
+from problems.registry import load_problem
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedClasses:
+    """An instance's classes and bound, as scoring wants them."""
+
+    classes: tuple[str, ...]
+    bound: float
+    kind: str
+
+
+def evaluate(
+    name: str,
+    problem_name: str,
+    split: str | None,
+    instances_file: Path | None,
+    *,
+    cpu_scale: float,
+    memory_mb: int,
+    as_json: bool,
+) -> None:
+    """Evaluate and print; a heuristic that fails ends the command with exit code 1."""
+    problem = load_problem(problem_name)
+    heuristic = find_heuristic(problem, name)
+    instances = choose_instances(problem, split, instances_file)
+    where = split or str(instances_file)
+    bounds = bounds_of(problem, instances)
+    with Sandbox() as sandbox:
+        evaluation = run_sealed(problem, heuristic.source, instances, sandbox, Allowance(cpu_scale, memory_mb))
+    result = score(
+        evaluation,
+        [BoundedClasses(i.classes, bound.value, bound.kind) for i, bound in zip(instances, bounds, strict=True)],
+    )
+    if as_json:
+        print_json({"problem": problem.name, "split": where, "heuristic": heuristic.name, **result.as_json()})
+    elif result.verdict is Verdict.ok:
+        Console().print(score_table(heuristic.name, problem.name, where, result))
+    if result.verdict is not Verdict.ok:
+        typer.echo(f"error: {heuristic.name} failed: {result.verdict}: {result.detail}", err=True)
+        raise typer.Exit(1)
+
+
+def choose_instances(problem: Problem, split: str | None, instances_file: Path | None) -> Sequence[Instance]:
+    """The instances of a standard split, or those of a file.
+
+    Raises:
+        UsageError: neither or both were named, or there is no such split.
+        InstanceError: the file holds something else than instances of the problem.
+    """
+    if (split is None) == (instances_file is None):
+        raise UsageError("name either --split (train, validation or test) or --instances FILE")
+    if instances_file is not None:
+        return read_instances(problem, instances_file)
+    if split not in SPLITS:
+        raise UsageError(f"unknown split '{split}'; choose {', '.join(SPLITS)}")
+    return problem.split(cast(SplitName, split))
+
+
+def read_instances(problem: Problem, path: Path) -> list[Instance]:
+    """Instances from JSON lines, one object a line; blank lines are passed over.
+
+    Raises:
+        UsageError: the file cannot be read or holds no instance.
+        InstanceError: a line is no JSON object or no instance; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the instances in '{path}' cannot be read: {error}") from None
+    instances = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InstanceError(f"{where}: no JSON ({error}); write one instance a line") from None
+        if not isinstance(record, dict):
+            raise InstanceError(f"{where}: expected an object with a list for each of the problem's arrays")
+        instances.append(problem.parse(record, where))
+    if not instances:
+        raise UsageError(f"'{path}' holds no instance; write one JSON object a line")
+    return instances

@@ -1,0 +1,42 @@
+"""The command export: a heuristic as a standalone, documented Python module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from discovery import __version__
+from discovery.archive import Archive
+from discovery.errors import DiscoverError, UsageError
+from discovery.folders import source_of, split_name
+from discovery.showing import describe
+from problems.registry import load_problem
+
+
+def export(name: str, folder: Path) -> Path:
+    """Write the module into `folder` and return its path.
+
+    Raises:
+        UsageError: there is no such candidate, or the file is there already.
+        DiscoverError: the folder cannot be written.
+    """
+    run_folder, label = split_name(name)
+    label = label.removeprefix("#")
+    with Archive(run_folder, "read") as archive:
+        source = source_of(archive, label)
+        record = describe(archive, label)
+        problem = load_problem(archive.meta()["config"]["run"]["problem"])
+    path = folder / f"{problem.name}_{label}.py"
+    if path.exists():
+        raise UsageError(f"'{path}' exists; choose another folder or remove it")
+    templates = Environment(loader=PackageLoader("discovery"), undefined=StrictUndefined, keep_trailing_newline=True)
+    text = templates.get_template("export.py.j2").render(
+        record=record, source=source.strip(), problem=problem, version=__version__
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DiscoverError(f"cannot write '{path}': {error.strerror}") from error
+    return path

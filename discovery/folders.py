@@ -1,0 +1,61 @@
+"""Finding runs and their candidates by the names users give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from discovery.archive import Archive
+from discovery.errors import UsageError
+
+
+def run_folder(name: str, folder: Path = Path("runs")) -> Path:
+    """The folder of the run called `name`: a path, or a name below `folder`.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    for candidate in (Path(name), folder / name):
+        if (candidate / "archive.db").is_file():
+            return candidate
+    known = [path.parent.name for path in sorted(folder.glob("*/archive.db"))]
+    hint = f"runs in {folder}/: {', '.join(known[-5:])}" if known else f"{folder}/ holds no run yet"
+    raise UsageError(f"there is no run '{name}'; {hint}")
+
+
+def latest_run(folder: Path = Path("runs")) -> Path:
+    """The run below `folder` that was last written to.
+
+    Raises:
+        UsageError: there is none.
+    """
+    archives = sorted(folder.glob("*/archive.db"), key=lambda path: path.stat().st_mtime)
+    if not archives:
+        raise UsageError(f"{folder}/ holds no run yet; start one with `discover run runs/configs/demo.toml`")
+    return archives[-1].parent
+
+
+def split_name(candidate: str) -> tuple[Path, str]:
+    """The run folder and the heuristic's label in `RUN/LABEL`, or in `LABEL` for the latest run."""
+    run, slash, label = candidate.rpartition("/")
+    return (run_folder(run) if slash else latest_run()), label
+
+
+def source_of(archive: Archive, label: str) -> str:
+    """The source of a candidate (by number) or baseline (by name) of a run.
+
+    Raises:
+        UsageError: there is none.
+    """
+    baselines = archive.baselines()
+    if label in baselines:
+        return baselines[label]
+    number = label.removeprefix("#")
+    rows = archive.query("SELECT source FROM answer WHERE number = ?", int(number)) if number.isdigit() else []
+    if not rows:
+        raise UsageError(
+            f"run '{archive.folder.name}' has no candidate '{label}'; it has 0 … {archive.committed() - 1}"
+            f" and the baselines {', '.join(baselines)}"
+        )
+    if rows[0]["source"] is None:
+        raise UsageError(f"candidate {label} of run '{archive.folder.name}' has no source: its answer held no code")
+    return str(rows[0]["source"])

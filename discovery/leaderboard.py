@@ -1,0 +1,69 @@
+"""The leaderboard of a run: baselines and discovered heuristics side by side, best on validation first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from discovery.archive import Archive
+from discovery.scoring import Score, score
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored."""
+
+    run: str
+    problem: str
+    heuristic: str
+    origin: str
+    scores: dict[str, Score]
+    comparison: dict[str, Any] | None
+
+    def gap(self, split: str) -> float:
+        """The ratio gap on a split in percent; infinite where there is none, so that it sorts last."""
+        found = self.scores.get(split)
+        value = found.gaps.ratio_gap_pct if found and found.gaps else None
+        return math.inf if value is None else value
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as one record."""
+        record = {name: value for name, value in asdict(self).items() if name != "scores"}
+        return {**record, **{split: each.as_json() for split, each in self.scores.items()}}
+
+
+def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
+    """All baselines, and every candidate evaluated on validation (the best `limit` of them).
+
+    Validation chooses; test is shown for those that were chosen, and never sorts.
+    """
+    meta = archive.meta()
+    origins = {
+        str(row["number"]): f"{row['model']}: {row['operator']}"
+        for row in archive.query(
+            "SELECT number, model, operator FROM answer JOIN request USING (number) WHERE CAST(number AS TEXT)"
+            " IN (SELECT heuristic FROM evaluation WHERE split = 'validation')"
+        )
+    }
+    instances = {split: archive.instances(split) for split in SPLITS}
+    comparisons = archive.comparisons("test")
+    baselines = archive.baselines()
+    rows = []
+    for heuristic in [*baselines, *origins]:
+        evaluations = {split: archive.evaluation(heuristic, split) for split in SPLITS}
+        rows.append(
+            Row(
+                run=archive.folder.name,
+                problem=meta["problem"],
+                heuristic=heuristic,
+                origin=origins.get(heuristic, "baseline"),
+                scores={split: score(each, instances[split]) for split, each in evaluations.items() if each},
+                comparison=comparisons.get(heuristic),
+            )
+        )
+    rows.sort(key=lambda row: (row.gap("validation"), row.gap("train"), row.heuristic))
+    kept = [row for row in rows if row.origin != "baseline"][:limit]
+    return [row for row in rows if row.origin == "baseline" or row in kept]

@@ -1,0 +1,32 @@
+"""The operators of the search: how many parents each is given, and how often each is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+PARENTS: Mapping[str, int] = {"create": 0, "mutate": 1, "crossover": 2, "tune": 1, "simplify": 1}
+"""Parents each operator is given."""
+
+WEIGHTS: Mapping[str, float] = {
+    "create": 0.1,
+    "mutate": 0.45,
+    "crossover": 0.2,
+    "tune": 0.2,
+    "simplify": 0.05,
+}
+"""How often each is drawn, relative to the others, unless the config says otherwise."""
+
+
+def weights_for(known: Sequence[str], chosen: Mapping[str, float]) -> dict[str, float]:
+    """The weights of the operators a proposer knows: those chosen, or the defaults if none was.
+
+    Raises:
+        ValueError: a chosen operator is not known to the proposer, or no weight is above zero.
+    """
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"operator '{name}' is not known to this proposer; it knows {', '.join(known)}")
+    weights = {name: weight for name, weight in (chosen or WEIGHTS).items() if name in known and weight > 0}
+    if not weights:
+        raise ValueError(f"no operator has a weight above 0; give one to {', '.join(known)}")
+    return weights

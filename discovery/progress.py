@@ -1,0 +1,79 @@
+"""Live progress of a run on standard error: one line kept up to date, or a line now and then without a terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from discovery.candidate import Candidate
+from evaluators.verdict import Verdict
+
+EVERY_SECONDS = 5.0
+
+
+class Progress:
+    """Counts what is committed and shows it; use as a context manager."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._phase = "starting"
+        self._done = self._valid = self._new = 0
+        self._cost = 0.0
+        self._best: tuple[float, str] | None = None
+        self._started = self._printed = time.monotonic()
+        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+        if self._done:
+            self._console.print(self._line())
+
+    def phase(self, name: str) -> None:
+        """A new phase began."""
+        if name == "search":
+            self._started = time.monotonic()
+        self._phase = name
+        if not self._console.is_terminal:
+            self._console.print(f"{name} …")
+
+    def candidate(self, candidate: Candidate) -> None:
+        """A candidate was committed."""
+        self._done += 1
+        self._valid += candidate.verdict in (Verdict.ok, Verdict.duplicate)
+        self._new += candidate.verdict is Verdict.ok
+        self._cost += candidate.cost
+        if candidate.score is not None and (self._best is None or candidate.score < self._best[0]):
+            self._best = (candidate.score, candidate.label)
+        if not self._console.is_terminal and time.monotonic() - self._printed > EVERY_SECONDS:
+            self._printed = time.monotonic()
+            self._console.print(self._line())
+
+    def _line(self) -> Text:
+        seconds = time.monotonic() - self._started
+        if not self._done:
+            return Text(f"{self._phase} …")
+        best = f"{self._best[0]:.3f} % (#{self._best[1]}, train)" if self._best else "none yet"
+        parts = (
+            f"{self._done}/{self._total} candidates",
+            f"{100 * self._valid / self._done:.0f} % valid",
+            f"{100 * self._new / self._done:.0f} % new",
+            f"best gap {best}",
+            f"{self._done / max(seconds, 1e-9):.1f}/s",
+            f"cost {self._cost:.4f}",
+            f"{seconds:.0f} s",
+            self._phase,
+        )
+        return Text(" · ".join(parts))

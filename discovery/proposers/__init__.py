@@ -1,0 +1,1 @@
+"""Where new heuristics come from: interchangeable proposers behind one ask/tell seam."""

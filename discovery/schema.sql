@@ -1,0 +1,30 @@
+-- A run's archive. Every table is append-only: triggers refuse UPDATE and DELETE (archive.py adds them).
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE event (at REAL NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE baseline (name TEXT PRIMARY KEY, source TEXT NOT NULL);
+CREATE TABLE instance (
+    split TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,
+    classes TEXT NOT NULL, bound REAL NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL, best REAL,
+    PRIMARY KEY (split, position)
+);
+CREATE TABLE request (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, island INTEGER NOT NULL, operator TEXT NOT NULL,
+    parents TEXT NOT NULL, prompt TEXT NOT NULL
+);
+CREATE TABLE answer (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, model TEXT NOT NULL, text TEXT NOT NULL, source TEXT,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, seconds REAL NOT NULL, cost REAL NOT NULL
+);
+CREATE TABLE outcome (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, elapsed REAL NOT NULL, verdict TEXT NOT NULL,
+    detail TEXT NOT NULL, score REAL, signature TEXT NOT NULL
+);
+CREATE TABLE evaluation (
+    heuristic TEXT NOT NULL, split TEXT NOT NULL, at REAL NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
+    costs TEXT NOT NULL, cpu_seconds REAL NOT NULL, signature TEXT NOT NULL,
+    PRIMARY KEY (heuristic, split)
+);
+CREATE TABLE comparison (
+    heuristic TEXT NOT NULL, split TEXT NOT NULL, rival TEXT NOT NULL, result TEXT NOT NULL,
+    PRIMARY KEY (heuristic, split, rival)
+);

@@ -1,0 +1,47 @@
+"""Gaps to bounds, aggregated so that instances with tiny optima cannot dominate."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """How far a heuristic is from the bounds of a set of instances, in percent.
+
+    ratio_gap_pct: 100·(Σcost/Σbound − 1), the primary score; None where every bound is zero.
+    mean_gap_pct, median_gap_pct: of 100·(cost/bound − 1) over the instances with bound > 0; None without any.
+    zero_bound_missed: instances with bound 0 whose cost is above it.
+    """
+
+    instances: int
+    ratio_gap_pct: float | None
+    mean_gap_pct: float | None
+    median_gap_pct: float | None
+    zero_bound_missed: int
+
+
+def aggregate(costs: Sequence[float], bounds: Sequence[float]) -> Gaps:
+    """Gaps of paired costs and bounds (cost units); both non-empty and of equal length."""
+    total = sum(bounds)
+    single = [100 * (cost / bound - 1) for cost, bound in zip(costs, bounds, strict=True) if bound > 0]
+    return Gaps(
+        instances=len(costs),
+        ratio_gap_pct=100 * (sum(costs) / total - 1) if total > 0 else None,
+        mean_gap_pct=statistics.fmean(single) if single else None,
+        median_gap_pct=statistics.median(single) if single else None,
+        zero_bound_missed=sum(bound == 0 < cost for cost, bound in zip(costs, bounds, strict=True)),
+    )
+
+
+def by_class(costs: Sequence[float], bounds: Sequence[float], classes: Sequence[Iterable[str]]) -> dict[str, Gaps]:
+    """Gaps of each class apart; an instance counts in every class it belongs to. Order of first appearance."""
+    members: dict[str, list[int]] = {}
+    for index, names in enumerate(classes):
+        for name in names:
+            members.setdefault(name, []).append(index)
+    return {
+        name: aggregate([costs[i] for i in indices], [bounds[i] for i in indices]) for name, indices in members.items()
+    }

@@ -1,0 +1,247 @@
+"""One opened candidate: questions go in, checked frames come out, and limits hold in between."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from evaluators.sandbox import wire
+from evaluators.sandbox.launcher import Zygote
+from evaluators.sandbox.limits import Limits
+from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
+
+MAX_SOURCE = 256 << 10
+GRACE = 0.2
+"""Seconds a child that closed its pipe gets to end by itself, so that we learn how it ended."""
+
+
+class Session:
+    """A candidate in a process of its own; made by `Sandbox.open`, ended by `close` or by its first fault."""
+
+    def __init__(self, zygote: Zygote, source: str, limits: Limits) -> None:
+        data = check_source(source)
+        self.limits = limits
+        self._zygote = zygote
+        self._sequence = -1
+        self._waited = 0.0
+        self._look_at = 0.0
+        self._cpu_seconds = 0.0
+        self._ended: Exception | None = None
+        self._connect()
+        self._exchange(wire.SOURCE, data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Process number of the candidate's process, valid until the session ends."""
+        return self._pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time the candidate has used, measured from outside; other systems: the time waited for it."""
+        if self._ended is None:
+            self._cpu_seconds = process_cpu_seconds(self._pid) if sys.platform == "linux" else self._waited
+        return self._cpu_seconds
+
+    def ask(self, function: str, arrays: Sequence[NDArray[Any]], *, dispatch: bool = False) -> NDArray[Any]:
+        """The raw answer of the candidate's `function`: one array of int64 or float64.
+
+        See `problems.base.Ask`. Arrays of floats arrive as float64, of integers or booleans as int64; with
+        `dispatch` all arrive as float64.
+
+        Raises:
+            CandidateFault: the candidate failed; the session is over, and asking again raises the same fault.
+            InfrastructureError: the sandbox failed.
+            ValueError: the question cannot be put.
+        """
+        if dispatch and (len(arrays) == 0 or {array.shape for array in arrays} != {(len(arrays[0]),)}):
+            raise ValueError(f"dispatch needs vectors of one length, got {[array.shape for array in arrays]}")
+        kind = wire.DISPATCH if dispatch else wire.CALL
+        payload = self._exchange(kind, wire.pack_question(function, arrays))
+        try:
+            return wire.unpack_answer(payload)
+        except wire.WireError as error:
+            raise self._fault(Verdict.protocol_error, str(error)) from None
+
+    def require(self, function: str) -> None:
+        """Raise `CandidateFault` (bad_source) unless the candidate defines `function`."""
+        self._exchange(wire.REQUIRE, wire.pack_question(function, []))
+
+    def close(self) -> None:
+        """End the candidate's process. Idempotent."""
+        if self._ended is None:
+            self._end(RuntimeError("the session is closed"))
+
+    def _connect(self) -> None:
+        """Fork the child with a pipe each way."""
+        their_questions, self._questions = os.pipe()
+        self._answers, their_answers = os.pipe()
+        for descriptor in (self._questions, self._answers):
+            os.set_blocking(descriptor, False)
+        try:
+            self._pid = self._zygote.fork(self.limits, their_questions, their_answers)
+        except InfrastructureError:
+            self._close_pipes()
+            raise
+        finally:
+            os.close(their_questions)
+            os.close(their_answers)
+        self._writable, self._readable = select.poll(), select.poll()
+        self._writable.register(self._questions, select.POLLOUT)
+        self._readable.register(self._answers, select.POLLIN)
+
+    def _exchange(self, kind: int, payload: bytes) -> bytes:
+        """Put one question; return the payload of a successful answer."""
+        if self._ended is not None:
+            raise self._ended
+        self._sequence += 1
+        frame = wire.pack_frame(kind, self._sequence, payload)
+        self._asked = time.monotonic()
+        if self.limits.answer_seconds is not None:
+            self._look_at = self._asked
+        try:
+            self._write(frame)
+            answer_kind, answer = self._read()
+            if answer_kind == wire.FAULT:
+                verdict, text = wire.unpack_fault(answer)
+                raise self._fault(Verdict(verdict), text)
+            if answer_kind != (wire.ANSWER if kind in (wire.CALL, wire.DISPATCH) else wire.DONE):
+                raise wire.WireError(f"an answer of kind {answer_kind}")
+        except wire.WireError as error:
+            raise self._fault(Verdict.protocol_error, str(error)) from None
+        self._waited += time.monotonic() - self._asked
+        return answer
+
+    def _write(self, frame: bytes) -> None:
+        view = memoryview(frame)
+        while view:
+            try:
+                view = view[os.write(self._questions, view) :]
+            except BlockingIOError:
+                self._wait(self._writable)
+            except BrokenPipeError:
+                raise self._death() from None
+
+    def _read(self) -> tuple[int, bytes]:
+        """Kind and payload of the child's frame, which must be all it has written."""
+        data = self._read_some()
+        while len(data) < wire.HEADER.size:
+            data += self._read_some()
+        kind, length = wire.unpack_header(data, self._sequence)
+        if length + wire.HEADER.size > len(data):
+            data = self._read_rest(bytearray(data), length + wire.HEADER.size)
+        if len(data) != wire.HEADER.size + length:
+            raise wire.WireError(f"{len(data) - wire.HEADER.size - length} bytes after the frame")
+        return kind, data[wire.HEADER.size :]
+
+    def _read_rest(self, data: bytearray, length: int) -> bytes:
+        while len(data) < length:
+            data += self._read_some()
+        return bytes(data)
+
+    def _read_some(self) -> bytes:
+        self._wait(self._readable)
+        data = os.read(self._answers, 1 << 16)
+        if not data:
+            raise self._death()
+        return data
+
+    def _wait(self, poll: select.poll) -> None:
+        """Until there is something to read or room to write, or a limit ends first."""
+        while True:
+            left = self._look_at - time.monotonic()
+            if left > 0 and poll.poll(math.ceil(1000 * left)):
+                return
+            self._look_at = time.monotonic() + self._least_left()
+
+    def _least_left(self) -> float:
+        """Seconds within which no limit can be passed: the CPU clock of one thread is no faster than ours."""
+        limits = self.limits
+        elapsed = time.monotonic() - self._asked
+        cpu_left = limits.cpu_seconds - self.cpu_seconds
+        wall_left = limits.wall_seconds - self._waited - elapsed
+        answer_left = math.inf if limits.answer_seconds is None else limits.answer_seconds - elapsed
+        if cpu_left <= 0:
+            raise self._fault(Verdict.cpu_limit, f"more than {limits.cpu_seconds:g} s of CPU time")
+        if wall_left <= 0:
+            raise self._fault(Verdict.wall_timeout, f"no answer within {limits.wall_seconds:g} s in all")
+        if answer_left <= 0:
+            raise self._fault(Verdict.wall_timeout, f"no answer within {limits.answer_seconds:g} s")
+        return min(cpu_left, wall_left, answer_left)
+
+    def _fault(self, verdict: Verdict, detail: str) -> CandidateFault:
+        """End the session with a fault."""
+        fault = CandidateFault(verdict, detail)
+        self._end(fault)
+        return fault
+
+    def _death(self) -> CandidateFault:
+        """End the session of a child that has closed its pipe, and say how the child ended."""
+        status, killed = self._end(EOFError(), GRACE)
+        fault = CandidateFault(*describe_death(status, killed, self.limits))
+        self._ended = fault
+        return fault
+
+    def _end(self, reason: Exception, grace: float = 0.0) -> tuple[int, bool]:
+        """Reap the child and close the pipes; later questions raise `reason`."""
+        self._ended = reason
+        self._close_pipes()
+        try:
+            ended = self._zygote.reap(grace)
+        except InfrastructureError as error:
+            self._ended = error
+            raise
+        self._cpu_seconds = ended.cpu_seconds
+        return ended.number, ended.killed
+
+    def _close_pipes(self) -> None:
+        os.close(self._questions)
+        os.close(self._answers)
+
+
+def check_source(source: str) -> bytes:
+    """The source as bytes, if it is fit to be passed on.
+
+    Raises:
+        CandidateFault: `bad_source`.
+    """
+    try:
+        data = source.encode("utf-8", "strict")
+    except UnicodeEncodeError as error:
+        raise CandidateFault(Verdict.bad_source, f"not UTF-8 at character {error.start}") from None
+    if b"\0" in data:
+        raise CandidateFault(Verdict.bad_source, "holds a NUL character")
+    if len(data) > MAX_SOURCE:
+        raise CandidateFault(Verdict.bad_source, f"{len(data)} bytes long; at most {MAX_SOURCE} are read")
+    return data
+
+
+def process_cpu_seconds(pid: int) -> float:
+    """CPU time of another process, by its Linux CPU clock (`clock_getcpuclockid(3)`), ended or not."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def describe_death(status: int, killed: bool, limits: Limits) -> tuple[Verdict, str]:
+    """Verdict and text for a child that ended with wait status `status` in place of an answer."""
+    if killed:
+        return Verdict.protocol_error, "closed its pipe without an answer"
+    if not os.WIFSIGNALED(status):
+        return Verdict.protocol_error, f"ended without an answer, with exit status {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    if number == signal.SIGXCPU:
+        return Verdict.cpu_limit, f"more than {limits.cpu_seconds:g} s of CPU time"
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return Verdict.crash, f"killed by {name}"

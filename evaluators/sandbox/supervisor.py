@@ -1,0 +1,61 @@
+"""The trusted side of the wall: keeps a zygote alive and opens candidates in it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from evaluators.sandbox.launcher import Zygote, ZygoteDied
+from evaluators.sandbox.limits import Limits
+from evaluators.sandbox.session import Session
+
+
+class Sandbox:
+    """Runs candidates, one at a time, each in a process of its own. A context manager; not thread-safe.
+
+    To use several cores, make a sandbox for each.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._zygote: Zygote | None = Zygote()
+        self._session: Session | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def tier(self) -> str:
+        """Which isolation is active."""
+        return "rlimits-only"
+
+    def open(self, source: str, limits: Limits | None = None) -> Session:
+        """Load a heuristic's source in a fresh process; an earlier session is closed.
+
+        Raises:
+            CandidateFault: the source is no Python, or failed while being loaded.
+            InfrastructureError: no process could be made, twice.
+        """
+        self._leave_session()
+        self._session = self._open(source, limits or self.limits)
+        return self._session
+
+    def close(self) -> None:
+        """End everything this sandbox has started. Idempotent."""
+        if self._session is not None:
+            self._session.abandon()
+        if self._zygote is not None:
+            self._zygote.close()
+        self._session = self._zygote = None
+
+    def _open(self, source: str, limits: Limits) -> Session:
+        """A new session, in a new zygote if the present one is dead."""
+        if self._zygote is not None:
+            try:
+                return Session(self._zygote, source, limits)
+            except ZygoteDied:
+                self.close()
+        self._zygote = Zygote()
+        return Session(self._zygote, source, limits)

@@ -1,0 +1,45 @@
+"""A worker process: takes jobs as JSON lines on standard input, evaluates them, answers on standard output.
+
+Started by `evaluators.workers`. It ends when its standard input does, so it never outlives the run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from evaluators.evaluate import Allowance, evaluate
+from evaluators.sandbox.limits import Limits
+from evaluators.sandbox.supervisor import Sandbox
+from evaluators.verdict import InfrastructureError
+from problems.base import Instance, SplitName
+from problems.registry import load_problem
+
+
+def main() -> None:
+    """Read the set-up line, say that we are ready, then answer one line per job."""
+    setup = json.loads(sys.stdin.readline())
+    problem = load_problem(setup["problem"])
+    allowance = Allowance(**setup["allowance"])
+    splits: dict[SplitName, Sequence[Instance]] = {}
+    with Sandbox(Limits()) as sandbox:
+        _say({"tier": sandbox.tier})
+        for line in sys.stdin:
+            job = json.loads(line)
+            instances = splits.setdefault(job["split"], problem.split(job["split"]))
+            try:
+                _say(asdict(evaluate(problem, job["source"], instances, sandbox, allowance)))
+            except InfrastructureError as error:
+                _say({"infrastructure_error": str(error)})
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
