@@ -1,0 +1,47 @@
+# Each target sets up what it needs in .venv; a second call starts at once.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+.PHONY: help demo test bench lint check-wheel clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo         discover dispatching rules, offline, in about 90 seconds'
+	@echo 'make test         run the test suite'
+	@echo 'make bench        print the benchmark figures beside their targets'
+	@echo 'make lint         linter, formatter and type checker'
+	@echo 'make check-wheel  build the wheel, install it elsewhere and run the demo config there'
+	@echo 'make clean        remove .venv and caches'
+
+demo: .venv/ready
+	@$(BIN)/discover run runs/configs/demo.toml
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: .venv/ready-dev
+	$(BIN)/python -m tests.benchmarks
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check-wheel: .venv/ready-dev
+	PYTHON=$(BIN)/python sh tests/check_wheel.sh
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer is needed; install it or call make PYTHON=/path/to/python3.11'; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/ready: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/ready-dev: pyproject.toml .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
