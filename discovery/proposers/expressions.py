@@ -7,10 +7,14 @@ positive and a root or a decay nonnegative, so no guard against NaN or infinity 
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 from problems.base import Argument
@@ -465,14 +469,13 @@ class _Reader:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 node = self.read(operand)
                 return constant(-node.value) if isinstance(operand, ast.Constant) else make("neg", node)
-            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.read(operand)
             case ast.BinOp(left=left, op=op, right=right):
                 return self.binary(op, self.read(left), self.read(right))
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return _compare(op, self.read(left), self.read(right))
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return _scalars_only(_choose(self.read(test), self.read(body), self.read(orelse)))
+                if not (condition := self.read(test)).vector:
+                    return _choose(condition, self.read(body), self.read(orelse))
             case ast.Attribute(value=vector, attr="size") | ast.Subscript(
                 value=ast.Attribute(value=vector, attr="shape"), slice=ast.Constant(value=0)
             ):
@@ -482,39 +485,38 @@ class _Reader:
         raise _Unreadable
 
     def binary(self, op: ast.operator, left: Node, right: Node) -> Node:
-        if isinstance(op, ast.Pow) and right.op == "constant":
-            return _power(left, right.value)
+        if isinstance(op, ast.Pow):
+            return _power(left, right)
         name = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}.get(type(op))
         if name is None:
             raise _Unreadable
         return make(name, left, right)
 
     def call(self, function: ast.expr, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> Node:
-        """A call: of NumPy, of a method of an array, or of a built-in function."""
+        """A call of NumPy, of a method of an array, or of a built-in function."""
         match function:
-            case ast.Attribute(value=ast.Name(id="np" | "numpy"), attr=name):
+            case ast.Attribute(value=ast.Name(id="np" | "numpy" | "math"), attr=name) | ast.Name(id=name):
                 pass
-            case ast.Attribute(value=array, attr=name) if name in ("astype", "copy"):
-                return self.read(array)
-            case ast.Attribute(value=array, attr=name) if name in _REDUCTIONS and not args:
-                args = [array]
-            case ast.Name(id="max" | "min" | "abs" | "len" | "float" | "sum" as name):
-                if name in ("max", "min") and len(args) == 2:
-                    return _scalars_only(make(f"{name}imum", *map(self.read, args)))
+            case ast.Attribute(value=array, attr=name):
+                args = [array, *args]
             case _:
                 raise _Unreadable
-        if name in ("asarray", "array", "float") and args:
+        if name in ("asarray", "array", "astype", "copy", "float") and args:
             return self.read(args[0])
-        if keywords or name not in _CALLS:
-            raise _Unreadable
         if name == "exp" and len(args) == 1:
             return make("decay", self._negated(args[0]))
         if name == "clip" and len(args) == 3:
-            args = [arg for arg in args if not (isinstance(arg, ast.Constant) and arg.value is None)]
-        arity, build = _CALLS[name]
-        if len(args) not in arity:
+            return self._clipped(*args)
+        if keywords or (build := _CALLS.get((name, len(args)))) is None:
             raise _Unreadable
         return build(*map(self.read, args))
+
+    def _clipped(self, value: ast.expr, *limits: ast.expr) -> Node:
+        node = self.read(value)
+        for op, limit in zip(("maximum", "minimum"), limits, strict=True):
+            if not (isinstance(limit, ast.Constant) and limit.value is None):
+                node = make(op, node, self.read(limit))
+        return node
 
     def _negated(self, expression: ast.expr) -> Node:
         """Minus an expression, without a sign where it starts with one: `-x`, `-x / k`, `-2 * x`, `a - b`."""
@@ -527,3 +529,273 @@ class _Reader:
                 return self.binary(op, self.read(right), self.read(left))
         node = self.read(expression)
         return node.args[0] if node.op == "neg" else make("neg", node)
+
+
+def _reduce(op: str, arg: Node) -> Node:
+    if not arg.vector:
+        raise _Unreadable
+    return make(op, arg)
+
+
+def _of_numbers(op: str, *args: Node) -> Node:
+    """An operator that Python applies to numbers only."""
+    if any(arg.vector for arg in args):
+        raise _Unreadable
+    return make(op, *args)
+
+
+def _power(base: Node, exponent: Node) -> Node:
+    match exponent:
+        case Node(op="constant", value=2.0):
+            return make("square", base)
+        case Node(op="constant", value=3.0):
+            return make("mul", make("square", base), base)
+        case Node(op="constant", value=0.5):
+            return make("sqrt", base)
+    raise _Unreadable
+
+
+def _compare(op: ast.cmpop, left: Node, right: Node) -> Node:
+    """A comparison as the number 1 where it holds and 0 where not."""
+    match op:
+        case ast.Gt():
+            return make("where", left, right, ONE, ZERO)
+        case ast.Lt():
+            return make("where", right, left, ONE, ZERO)
+        case ast.GtE():
+            return make("where", right, left, ZERO, ONE)
+        case ast.LtE():
+            return make("where", left, right, ZERO, ONE)
+    raise _Unreadable
+
+
+def _choose(test: Node, then: Node, otherwise: Node) -> Node:
+    match test:
+        case Node(op="where", args=(a, b, Node(value=1.0), Node(value=0.0))):
+            return make("where", a, b, then, otherwise)
+        case Node(op="where", args=(a, b, Node(value=0.0), Node(value=1.0))):
+            return make("where", a, b, otherwise, then)
+    raise _Unreadable
+
+
+_CALLS: Mapping[tuple[str, int], Callable[..., Node]] = {
+    **{(op, 1): partial(_reduce, op) for op in ("mean", "max", "min", "sum", "std")},
+    **{(op, 1): partial(make, op) for op in ("abs", "sqrt", "square", "log")},
+    **{(op, 2): partial(make, op) for op in ("maximum", "minimum")},
+    ("amax", 1): partial(_reduce, "max"),
+    ("amin", 1): partial(_reduce, "min"),
+    ("len", 1): partial(_reduce, "size"),
+    ("absolute", 1): partial(make, "abs"),
+    ("max", 2): partial(_of_numbers, "maximum"),
+    ("min", 2): partial(_of_numbers, "minimum"),
+    ("power", 2): _power,
+    ("where", 3): _choose,
+}
+"""What a call of a name with so many arguments stands for."""
+
+
+# --- writing Python ----------------------------------------------------------------------------------------
+
+WIDTH = 72
+"""An expression longer than this is broken up by giving names to its parts."""
+
+_NAMES = {
+    "add": "total",
+    "sub": "margin",
+    "mul": "product",
+    "div": "ratio",
+    "neg": "opposite",
+    "square": "squared",
+    "maximum": "larger",
+    "minimum": "smaller",
+    "abs": "distance",
+    "sqrt": "root",
+    "log": "log",
+    "decay": "decay",
+    "where": "choice",
+    "mean": "average",
+    "max": "largest",
+    "min": "smallest",
+    "sum": "whole",
+    "std": "spread",
+}
+
+
+def render(root: Node, taken: Iterable[str] = ()) -> list[str]:
+    """The body of a function that returns a tree: assignments to names that are not `taken`, and the return.
+
+    What is used twice gets a name, and so do parts of a long expression. `parse` gives the same tree again if
+    the tree is tidy.
+    """
+    writer = _Writer(root, {"np", *taken})
+    return [*writer.lines, f"return {writer.result}"]
+
+
+class _Writer:
+    """Writes a tree; `lines` are the assignments needed before `result`."""
+
+    def __init__(self, root: Node, taken: set[str]) -> None:
+        self.lines: list[str] = []
+        self._taken = taken
+        self._names: dict[Node, str] = {}
+        self._uses: dict[Node, int] = {}
+        self._count(root)
+        self._name_shared(root)
+        self.result = self._fitted(root)
+
+    def _count(self, node: Node) -> None:
+        """How often each subtree is used, by different others."""
+        for arg in node.args:
+            self._uses[arg] = self._uses.get(arg, 0) + 1
+            if self._uses[arg] == 1:
+                self._count(arg)
+
+    def _name_shared(self, node: Node) -> None:
+        if node.args and node not in self._names:
+            for arg in node.args:
+                self._name_shared(arg)
+            if self._uses.get(node, 0) > 1:
+                self._bind(node)
+
+    def _bind(self, node: Node) -> None:
+        text = self._fitted(node)
+        self._names[node] = name = self._new_name(node)
+        self.lines.append(f"{name} = {text}")
+
+    def _fitted(self, node: Node) -> str:
+        """The text of a node, made to fit by naming its longest parts that do."""
+        while len(text := self._text(node)) > WIDTH:
+            part = node
+            while len(self._text(part)) > WIDTH:
+                parts = [arg for arg in part.args if arg.args and arg not in self._names]
+                part = max(parts, key=lambda arg: len(self._text(arg)))
+            self._bind(part)
+        return text
+
+    def _new_name(self, node: Node) -> str:
+        name = _NAMES.get(node.op, node.op)
+        if OPERATORS[node.op].reduces and (arg := self._text(node.args[0])).isidentifier():
+            name = f"{arg}_{node.op}"
+        if name in self._taken:
+            name = next(numbered for n in count(2) if (numbered := f"{name}_{n}") not in self._taken)
+        self._taken.add(name)
+        return name
+
+    def _text(self, node: Node, binding: int = 0) -> str:
+        """The text of a node, in parentheses if it binds less than `binding`."""
+        if node in self._names:
+            return self._names[node]
+        if node.op == "variable":
+            return node.name
+        if node.op == "constant":
+            text, own = _number(node.value), 5 if node.value >= 0 else 3
+        else:
+            operator = OPERATORS[node.op]
+            text = operator.text.format(*map(self._text, node.args, operator.operands))
+            own = operator.binding
+        return text if own >= binding else f"({text})"
+
+
+def _number(value: float) -> str:
+    """Three significant digits, as a person would write them: 1200, 0.25, 1e-05."""
+    value = round_constant(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
+
+
+# --- growing at random -------------------------------------------------------------------------------------
+
+
+_GROWTH: Mapping[str, float] = {
+    "add": 6,
+    "sub": 5,
+    "scale": 4,
+    "mul": 2,
+    "div": 5,
+    "maximum": 4,
+    "minimum": 3,
+    "where": 1,
+    "square": 1,
+    "sqrt": 1,
+    "abs": 1,
+    "decay": 1,
+    "log": 1,
+}
+"""How often each operator is drawn; `scale` is the product with a constant."""
+
+_REDUCTIONS: Mapping[str, float] = {"mean": 4, "max": 2, "min": 2, "sum": 2, "std": 1}
+
+
+def operand_needs(op: str, need: Sign) -> tuple[Sign, ...] | None:
+    """Signs of the operands that give an operator's result the sign `need`; None if there are none."""
+    match op:
+        case "sub" | "log" | "neg":
+            return None if need else OPERATORS[op].needs
+        case "decay":
+            return None if need is POSITIVE else OPERATORS[op].needs
+        case "add":
+            return need, min(need, NONNEGATIVE)
+        case "maximum":
+            return need, ANY
+        case "where":
+            return ANY, ANY, need, need
+        case "abs" | "square":
+            return (need if need is POSITIVE else ANY,)
+        case "std":
+            return None if need is POSITIVE else (ANY,)
+    return tuple(max(need, least) for least in OPERATORS[op].needs)
+
+
+class Grower:
+    """Grows random trees over the arguments of an entry function, of which at least one is a vector."""
+
+    def __init__(self, arguments: Sequence[Argument], rng: random.Random) -> None:
+        self._arguments = [variable(argument) for argument in arguments]
+        self._rng = rng
+
+    def tree(self, levels: int, need: Sign = ANY, *, vector: bool = True) -> Node:
+        """A tree of at most about `levels` levels with at least the sign `need`; a vector if asked for."""
+        if levels <= 1:
+            return self.leaf(need, vector=vector)
+        op = self._draw(_GROWTH)
+        if op == "scale":
+            return make("mul", self.constant(), self.tree(levels - 1, need, vector=vector))
+        if (needs := operand_needs(op, need)) is None:
+            return self.tree(levels, need, vector=vector)
+        chosen = self._rng.randrange(2 if op == "where" else 0, len(needs)) if vector else -1
+        return make(
+            op,
+            *(
+                self.tree(self._rng.randint(1, levels - 1), least, vector=number == chosen)
+                for number, least in enumerate(needs)
+            ),
+        )
+
+    def leaf(self, need: Sign = ANY, *, vector: bool = True) -> Node:
+        """An argument, or if it need not be a vector perhaps a mean, maximum … of one, or a constant."""
+        kind = 1.0 if vector else self._rng.random()
+        if kind < 0.15:
+            return self.constant()
+        if kind < 0.5:
+            return self.reduction(need)
+        return self.argument(need, vector=vector)
+
+    def argument(self, need: Sign = ANY, *, vector: bool = True) -> Node:
+        """An argument, made nonnegative or positive if none is by itself."""
+        fitting = [node for node in self._arguments if node.vector or not vector]
+        if signed := [node for node in fitting if node.sign >= need]:
+            return self._rng.choice(signed)
+        size = make("abs", self._rng.choice(fitting))
+        return make("add", ONE, size) if need is POSITIVE else size
+
+    def reduction(self, need: Sign = ANY) -> Node:
+        """The mean, maximum … of a vector argument."""
+        op = self._draw(_REDUCTIONS)
+        needs = operand_needs(op, need)
+        return make(op, self.argument(*needs)) if needs else self.reduction(need)
+
+    def constant(self) -> Node:
+        """A number from .01 to 10, with two digits."""
+        return constant(float(f"{10 ** self._rng.uniform(-2, 1):.2g}"))
+
+    def _draw(self, weights: Mapping[str, float]) -> str:
+        return self._rng.choices(list(weights), weights=list(weights.values()))[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import resource
 import signal
 import sys
@@ -33,6 +34,7 @@ def run(zygote: int, descriptors: Sequence[int], cpu_seconds: int, address_space
     try:
         keep_only(descriptors)
         confine(zygote, cpu_seconds, address_space)
+        random.seed(0)  # Python reseeds it after every fork
         driver.serve(QUESTIONS, ANSWERS)
         status = EXIT_DONE
     finally:

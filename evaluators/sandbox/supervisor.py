@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Self
 
 from evaluators.sandbox.launcher import Zygote, ZygoteDied
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
+from evaluators.verdict import InfrastructureError
 
 
 class Sandbox:
@@ -31,6 +33,11 @@ class Sandbox:
         """Which isolation is active."""
         return "rlimits-only"
 
+    @property
+    def zygote_pid(self) -> int | None:
+        """Process number of the present zygote; None once the sandbox is closed."""
+        return None if self._zygote is None else self._zygote.pid
+
     def open(self, source: str, limits: Limits | None = None) -> Session:
         """Load a heuristic's source in a fresh process; an earlier session is closed.
 
@@ -44,11 +51,17 @@ class Sandbox:
 
     def close(self) -> None:
         """End everything this sandbox has started. Idempotent."""
-        if self._session is not None:
-            self._session.abandon()
+        self._leave_session()
         if self._zygote is not None:
             self._zygote.close()
-        self._session = self._zygote = None
+        self._zygote = None
+
+    def _leave_session(self) -> None:
+        """Close the session there may be; should its zygote be dead, the next `open` sees to that."""
+        if self._session is not None:
+            with suppress(InfrastructureError):
+                self._session.close()
+        self._session = None
 
     def _open(self, source: str, limits: Limits) -> Session:
         """A new session, in a new zygote if the present one is dead."""
@@ -56,6 +69,6 @@ class Sandbox:
             try:
                 return Session(self._zygote, source, limits)
             except ZygoteDied:
-                self.close()
+                self._zygote.close()
         self._zygote = Zygote()
         return Session(self._zygote, source, limits)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import random
 import signal
 import socket
 import sys
@@ -52,7 +51,6 @@ def warm_up() -> None:
         importlib.import_module(name)
     np.seterr(all="ignore")
     warnings.simplefilter("ignore")
-    random.seed(0)
     np.random.seed(0)
 
 

@@ -1,0 +1,525 @@
+"""Lawler's decomposition of 1||ΣT_j, memoised on (job set, start time) and evaluated set by set.
+
+Jobs are numbered in EDD order (ties by p). For a set S started at t, let k be its longest job (ties: the last in
+EDD order), at position w among the m jobs of S, and C_r = t + p_1 + … + p_r. Some optimal sequence has, for some
+r in w … m, the jobs {1 … r}∖k first, then k, then {r+1 … m} (Lawler 1977):
+
+    f(S, t) = min_r  f(L_r, t) + (C_r − d_k)⁺ + f(R_r, C_r).
+
+*Which positions r.* With T(r) the tardiness of the EDD order with k moved to r, r is eliminated if T(r) is not
+below every earlier T, or is above T(r+1) (Szwarc 1993; Szwarc & Mukhopadhyay 1996). About 1.4 positions remain.
+
+*Which sets.* Every set met is {j : first ≤ j ≤ last, no longer than k}: the triple (first, last, k) identifies it
+exactly, so looking a set up compares three numbers and never rests on a hash.
+
+*In which order.* Sets are taken by decreasing size (`forward`): when its turn comes, all the start times a set is
+asked for are known, and its positions are eliminated for all of them at once, by loops the compiler vectorises.
+`backward` takes them by increasing size and computes f; `trace` reads an optimal sequence off the tables.
+
+*Closed forms.* f(S, t) ≥ max(0, max tardiness of EDD, total lateness of SPT), with equality if EDD has at most
+one tardy job, or if t ≥ max(d_j − p_j), when every job is late wherever it stands. Sets left unexpanded when
+memory runs out take this bound as their value, which keeps f a valid lower bound.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from problems.base import Array
+from problems.smtt.kernels.jit import compiled
+
+NONE = -1
+INFINITE = 1 << 62
+
+SET = np.dtype(
+    [
+        ("first", np.int64),  # first and last job, in EDD order
+        ("last", np.int64),
+        ("longest", np.int64),  # k
+        ("size", np.int64),
+        ("next", np.int64),  # next set of the same size
+        ("asked", np.int64),  # the latest branch that asks for it, coded 2·branch + side
+        ("slack", np.int64),  # EDD has a tardy job if started after `slack`, …
+        ("early", np.int64),  # … two if started after `early`
+        ("late", np.int64),  # every job is tardy, in any order, if started at `late` or later
+        ("lateness", np.int64),  # total lateness of SPT started at 0
+        ("state", np.int64),  # its start times are times[state : state + states]
+        ("states", np.int64),
+        ("branch", np.int64),  # its branches are branches[branch : branch + branches]
+        ("branches", np.int64),
+    ]
+)
+"""A job set."""
+
+BRANCH = np.dtype(
+    [
+        ("left", np.int64),  # the sets L_r and R_r, or NONE
+        ("right", np.int64),
+        ("left_next", np.int64),  # the branch that asked for them before, coded 2·branch + side
+        ("right_next", np.int64),
+        ("work", np.int64),  # p_1 + … + p_r
+        ("edge", np.int64),  # the start times t it is open to are edges[edge : edge + edges]
+        ("edges", np.int64),
+    ]
+)
+"""A position r for the longest job of a set."""
+
+SETS, BRANCHES, STATES, EDGES = range(4)
+"""What `Tables.used` counts."""
+
+
+class Jobs(NamedTuple):
+    """The jobs in EDD order (int64), and their places in SPT order (ties: EDD order)."""
+
+    p: Array
+    d: Array
+    rank: Array
+    by_rank: Array
+
+
+class Tables(NamedTuple):
+    """Arenas, filled from the front. Pages never touched cost nothing, so they may be larger than needed."""
+
+    sets: Array
+    slots: Array
+    """Hash table of set numbers + 1; its size is a power of two."""
+    by_size: Array
+    """The latest set of each size, head of a list linked by `SET.next`."""
+    branches: Array
+    times: Array
+    """Start times, ascending within a set. int32 or int64, which must hold every completion time."""
+    values: Array
+    """f of the set at that start time."""
+    edges: Array
+    marks: Array
+    """Scratch, all zero between uses."""
+    used: Array
+
+
+@compiled
+def bisect(array: Array, low: int, high: int, value: int) -> int:
+    """The first index in low … high−1 whose entry exceeds `value`, or high; the entries ascend."""
+    while low < high:
+        middle = (low + high) >> 1
+        if array[middle] > value:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
+    """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
+    sets, slots, n = tables.sets, tables.slots, tables.by_size.size
+    key = ((first * n + last) * n + longest) * 0x1E3779B97F4A7C15
+    slot = (key ^ (key >> 31)) & (slots.size - 1)
+    while slots[slot]:
+        known = sets[slots[slot] - 1]
+        if known.first == first and known.last == last and known.longest == longest:
+            return slots[slot] - 1
+        slot = (slot + 1) & (slots.size - 1)
+    s = tables.used[SETS]
+    tables.used[SETS] += 1
+    slots[slot] = s + 1
+    sets[s].first, sets[s].last, sets[s].longest, sets[s].size = first, last, longest, size
+    sets[s].next = tables.by_size[size]
+    tables.by_size[size] = s
+    sets[s].asked = NONE
+    sets[s].states = 0
+    sets[s].branches = 0
+    return s
+
+
+@compiled
+def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
+    """Write the jobs of a set in EDD order; returns how many."""
+    top = jobs.rank[tables.sets[s].longest]
+    m = 0
+    for j in range(tables.sets[s].first, tables.sets[s].last + 1):
+        members[m] = j
+        m += jobs.rank[j] <= top
+    return m
+
+
+@compiled
+def describe(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array) -> int:
+    """List the jobs of a set and the work p_1 + … + p_i up to each, and find where its closed forms hold.
+
+    Returns the number of jobs.
+    """
+    p, d = jobs.p, jobs.d
+    m = list_members(jobs, tables, s, members)
+    total, slack, early, late = 0, INFINITE, INFINITE, -INFINITE
+    for i in range(m):
+        j = members[i]
+        total += p[j]
+        work[i] = total
+        early = min(early, max(slack, d[j] - total))
+        slack = min(slack, d[j] - total)
+        late = max(late, d[j] - p[j])
+    first, last = tables.sets[s].first, tables.sets[s].last
+    total, lateness = 0, 0
+    for i in range(jobs.rank[tables.sets[s].longest] + 1):
+        j = jobs.by_rank[i]
+        inside = (first <= j) & (j <= last)
+        total += p[j] * inside
+        lateness += (total - d[j]) * inside
+    tables.sets[s].slack, tables.sets[s].early = slack, early
+    tables.sets[s].late, tables.sets[s].lateness = late, lateness
+    return m
+
+
+@compiled
+def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int, int, int]:
+    """One request for a set, coded 2·branch + side: (next request, edges from, edges to, shift).
+
+    Edge + shift is a start time in early+1 … late−1, where the set has no closed form.
+    """
+    branch = tables.branches[asked >> 1]
+    following = branch.right_next if asked & 1 else branch.left_next
+    shift = branch.work if asked & 1 else 0
+    end = branch.edge + branch.edges
+    begin = bisect(tables.edges, branch.edge, end, early - shift)
+    return following, begin, bisect(tables.edges, begin, end, late - 1 - shift), shift
+
+
+@compiled
+def gather(tables: Tables, s: int) -> bool:
+    """Append to `times` the start times that a set is asked for, ascending; False if they do not fit.
+
+    Those with a closed form are left out. Times that lie close together are marked and collected, others sorted.
+    """
+    early, late = tables.sets[s].early, tables.sets[s].late
+    total, low, high = 0, INFINITE, -INFINITE
+    asked = tables.sets[s].asked
+    while asked != NONE:
+        asked, begin, end, shift = request(tables, asked, early, late)
+        if begin < end:
+            total += end - begin
+            low = min(low, tables.edges[begin] + shift)
+            high = max(high, tables.edges[end - 1] + shift)
+    start = tables.used[STATES]
+    if start + total > tables.times.size:
+        return False
+    if total and high - low < min(tables.marks.size, 64 * total):
+        count = collect_marked(tables, s, low, high)
+    else:
+        count = collect_sorted(tables, s, total)
+    tables.sets[s].state = start
+    tables.sets[s].states = count
+    tables.used[STATES] += count
+    return True
+
+
+@compiled
+def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
+    """Append the distinct start times, all in low … high, by marking them in an array; returns how many."""
+    marks, times, edges = tables.marks, tables.times, tables.edges
+    early, late = tables.sets[s].early, tables.sets[s].late
+    asked = tables.sets[s].asked
+    while asked != NONE:
+        asked, begin, end, shift = request(tables, asked, early, late)
+        for i in range(begin, end):
+            marks[edges[i] + shift - low] = 1
+    start = tables.used[STATES]
+    count = 0
+    for i in range(high - low + 1):
+        if marks[i]:
+            times[start + count] = low + i
+            count += 1
+            marks[i] = 0
+    return count
+
+
+@compiled
+def collect_sorted(tables: Tables, s: int, total: int) -> int:
+    """Append the distinct ones of `total` start times by sorting them; returns how many."""
+    edges = tables.edges
+    times = tables.times[tables.used[STATES] : tables.used[STATES] + total]
+    early, late = tables.sets[s].early, tables.sets[s].late
+    asked = tables.sets[s].asked
+    count = 0
+    while asked != NONE:
+        asked, begin, end, shift = request(tables, asked, early, late)
+        for i in range(begin, end):
+            times[count] = edges[i] + shift
+            count += 1
+    times.sort()
+    distinct = min(total, 1)
+    for i in range(1, total):
+        if times[i] != times[i - 1]:
+            times[distinct] = times[i]
+            distinct += 1
+    return distinct
+
+
+@compiled
+def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, dx: int, work: int) -> int:
+    """Move the longest job from position r to r+1, past job x, for many start times at once.
+
+    On entry and exit, `rise` is T(r) minus the least T before r if that is negative (a new minimum), else minus
+    the least T up to r. `open_` becomes negative where r is a candidate: a new minimum, and T(r+1) ≥ T(r).
+    `work` is p_1 + … + p_{r+1}. Returns a negative number if some r is a candidate. The narrowing casts halve
+    the width of the arithmetic, which numba would do in 64 bits.
+    """
+    cast = rise.dtype.type
+    pk_, px_, to_dk, to_dx, zero = cast(pk), cast(px), cast(work - dk), cast(work - dx), cast(0)
+    some = zero
+    for i in range(times.size):
+        later = min(px_, max(cast(times[i] + to_dk), zero))
+        earlier = min(pk_, max(cast(times[i] + to_dx), zero))
+        change = cast(later - earlier)
+        candidate = cast(rise[i] & ~change)
+        rise[i] = cast(max(rise[i], zero) + change)
+        open_[i] = candidate
+        some |= candidate
+    return some
+
+
+@compiled
+def expand(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: int, scratch: Array) -> bool:
+    """Open a branch for every position that is not eliminated at every start time; False if out of room.
+
+    Only start times in a window need work at position r. Before it (C_{r+1} ≤ d_k) T does not change. After it
+    (`beyond`), k and all jobs behind it stay tardy, so T falls to the end, strictly, as k is longer than they.
+    """
+    p, d = jobs.p, jobs.d
+    states, k = tables.sets[s].states, tables.sets[s].longest
+    times = tables.times[tables.sets[s].state : tables.sets[s].state + states]
+    rise, open_, beyond = scratch[0, :states], scratch[1, :states], scratch[2]
+    slack = -INFINITE
+    w = m - 1
+    while members[w] != k:
+        slack = max(slack, d[members[w]] - work[w])
+        w -= 1
+        beyond[w] = max(d[k] - work[w], slack + p[k])
+    rise[:] = -1
+    low, high = 0, states
+    for r in range(w, m - 1):
+        while high > low and times[high - 1] >= beyond[r]:
+            high -= 1
+            fall = (m - 1 - r) * p[k] - (work[m - 1] - work[r])
+            rise[high] = -1 if rise[high] < fall else 0
+        if r > w:
+            if r == w + 1:
+                low = high
+            while low > 0 and times[low - 1] + work[r + 1] > d[k]:
+                low -= 1
+        x = members[r + 1]
+        some = advance(times[low:high], rise[low:high], open_[low:high], p[k], d[k], p[x], d[x], work[r + 1])
+        if some < 0 and not open_branch(jobs, tables, s, members, work, m, r, times[low:high], open_[low:high]):
+            return False
+    return open_branch(jobs, tables, s, members, work, m, m - 1, times, rise)
+
+
+@compiled
+def open_branch(
+    jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: int, r: int, times: Array, open_: Array
+) -> bool:
+    """Record position r as a branch for the start times where `open_` is negative; False if out of room."""
+    edges, used = tables.edges, tables.used
+    edge = end = used[EDGES]
+    if (
+        edge + times.size >= edges.size
+        or used[BRANCHES] >= tables.branches.size
+        or used[SETS] + 2 > tables.sets.size
+    ):
+        return False
+    for i in range(times.size):
+        edges[end] = times[i]
+        end += open_[i] < 0
+    if edge == end:
+        return True
+    b = used[BRANCHES]
+    used[BRANCHES] += 1
+    used[EDGES] = end
+    tables.sets[s].branches += 1
+    branch = tables.branches[b]
+    branch.edge, branch.edges, branch.work = edge, end - edge, work[r]
+    branch.left = ask(jobs, tables, members[: r + 1], tables.sets[s].longest)
+    branch.right = ask(jobs, tables, members[r + 1 : m], tables.sets[s].longest)
+    if branch.left != NONE:
+        branch.left_next = tables.sets[branch.left].asked
+        tables.sets[branch.left].asked = 2 * b
+    if branch.right != NONE:
+        branch.right_next = tables.sets[branch.right].asked
+        tables.sets[branch.right].asked = 2 * b + 1
+    return True
+
+
+@compiled
+def ask(jobs: Jobs, tables: Tables, members: Array, without: int) -> int:
+    """The number of the set of `members` except one job, or NONE if that leaves none."""
+    first, last, longest, size = NONE, NONE, NONE, 0
+    for i in range(members.size):
+        j = members[i]
+        if j != without:
+            first = j if size == 0 else first
+            last = j
+            longest = j if size == 0 or jobs.rank[j] > jobs.rank[longest] else longest
+            size += 1
+    return intern(tables, first, last, longest, size) if size else NONE
+
+
+@compiled
+def forward(jobs: Jobs, tables: Tables) -> bool:
+    """Find every set and start time that the root, all jobs from time 0, may need; False if out of room."""
+    n = jobs.p.size
+    members, work = np.empty(n, np.int64), np.empty(n, np.int64)
+    scratch = np.empty((3, n), tables.times.dtype)
+    root = intern(tables, 0, n - 1, jobs.by_rank[n - 1], n)
+    tables.branches[0].left, tables.branches[0].left_next, tables.branches[0].right = root, NONE, NONE
+    tables.branches[0].work, tables.branches[0].edge, tables.branches[0].edges = 0, 0, 1
+    tables.edges[0] = 0
+    tables.used[BRANCHES] = tables.used[EDGES] = 1
+    tables.sets[root].asked = 0
+    room = True
+    for size in range(n, 0, -1):
+        s = tables.by_size[size]
+        while s != NONE:
+            m = describe(jobs, tables, s, members, work)
+            room = room and gather(tables, s)
+            if room and tables.sets[s].states:
+                if scratch.shape[1] < tables.sets[s].states:
+                    scratch = np.empty((3, 2 * tables.sets[s].states), tables.times.dtype)
+                tables.sets[s].branch = tables.used[BRANCHES]
+                room = expand(jobs, tables, s, members, work, m, scratch)
+                if not room:
+                    tables.sets[s].states = 0
+            s = tables.sets[s].next
+    return room
+
+
+@compiled
+def closed_form(tables: Tables, s: int, t: int) -> int:
+    """A lower bound on f(S, t), exact at t ≤ early and at t ≥ late."""
+    known = tables.sets[s]
+    return max(0, t - known.slack, known.size * t + known.lateness)
+
+
+@compiled
+def add_value(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
+    """Add f(S, edge + shift) to the cost of every edge; without a table, its lower bound."""
+    known = tables.sets[s]
+    end = edges.size
+    low = high = end
+    if known.states:
+        low = bisect(edges, 0, end, known.early - shift)
+        high = bisect(edges, low, end, known.late - 1 - shift)
+    slack, size, lateness = known.slack - shift, known.size, known.lateness + known.size * shift
+    for i in range(low):
+        cost[i] += max(0, edges[i] - slack, size * edges[i] + lateness)
+    for i in range(high, end):
+        cost[i] += max(0, edges[i] - slack, size * edges[i] + lateness)
+    if low < high:
+        times, values = tables.times, tables.values
+        at = bisect(times, known.state, known.state + known.states, edges[low] + shift - 1)
+        for i in range(low, high):
+            t = edges[i] + shift
+            while times[at] < t:
+                at += 1
+            cost[i] += values[at]
+
+
+@compiled
+def backward(jobs: Jobs, tables: Tables) -> int:
+    """Compute f of every set at every start time; returns f of the root."""
+    cost = np.empty(1024, np.int64)
+    for size in range(1, jobs.p.size + 1):
+        s = tables.by_size[size]
+        while s != NONE:
+            known = tables.sets[s]
+            if known.states:
+                if cost.size < known.states:
+                    cost = np.empty(2 * known.states, np.int64)
+                times = tables.times[known.state : known.state + known.states]
+                values = tables.values[known.state : known.state + known.states]
+                values[:] = INFINITE
+                for b in range(known.branch, known.branch + known.branches):
+                    minimise(tables, b, jobs.d[known.longest], times, values, cost)
+            s = known.next
+    return value(tables, 0, 0)
+
+
+@compiled
+def minimise(tables: Tables, b: int, due: int, times: Array, values: Array, cost: Array) -> None:
+    """Lower the values of a set to the cost of branch b where that is less; `due` is d_k."""
+    branch = tables.branches[b]
+    edges = tables.edges[branch.edge : branch.edge + branch.edges]
+    for i in range(edges.size):
+        cost[i] = max(0, edges[i] + branch.work - due)
+    if branch.left != NONE:
+        add_value(tables, branch.left, 0, edges, cost)
+    if branch.right != NONE:
+        add_value(tables, branch.right, branch.work, edges, cost)
+    at = bisect(times, 0, times.size, edges[0] - 1)
+    for i in range(edges.size):
+        while times[at] < edges[i]:
+            at += 1
+        values[at] = min(values[at], cost[i])
+
+
+@compiled
+def value(tables: Tables, s: int, t: int) -> int:
+    """f(S, t), for a start time that the set was asked for."""
+    known = tables.sets[s]
+    if known.states and known.early < t < known.late:
+        return tables.values[bisect(tables.times, known.state, known.state + known.states, t - 1)]
+    return closed_form(tables, s, t)
+
+
+@compiled
+def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
+    """A branch of the set that attains f(S, t)."""
+    known = tables.sets[s]
+    target = value(tables, s, t)
+    for b in range(known.branch, known.branch + known.branches):
+        branch = tables.branches[b]
+        end = branch.edge + branch.edges
+        at = bisect(tables.edges, branch.edge, end, t - 1)
+        if at < end and tables.edges[at] == t:
+            cost = max(0, t + branch.work - jobs.d[known.longest])
+            if branch.left != NONE:
+                cost += value(tables, branch.left, t)
+            if branch.right != NONE:
+                cost += value(tables, branch.right, t + branch.work)
+            if cost == target:
+                return b
+    return NONE
+
+
+@compiled
+def trace(jobs: Jobs, tables: Tables) -> Array:
+    """An optimal sequence of the root, as job numbers in EDD order (after a complete `forward` and `backward`)."""
+    n = jobs.p.size
+    sequence, members = np.empty(n, np.int64), np.empty(n, np.int64)
+    stack = np.empty((2 * n + 1, 2), np.int64)  # (set, start time), or (NONE, job)
+    stack[0] = 0
+    depth, placed = 1, 0
+    while depth:
+        depth -= 1
+        s, t = stack[depth]
+        known = tables.sets[s]
+        if s == NONE:
+            sequence[placed] = t
+            placed += 1
+        elif known.states and known.early < t < known.late:
+            branch = tables.branches[best_branch(jobs, tables, s, t)]
+            if branch.right != NONE:
+                stack[depth] = branch.right, t + branch.work
+                depth += 1
+            stack[depth] = NONE, known.longest
+            depth += 1
+            if branch.left != NONE:
+                stack[depth] = branch.left, t
+                depth += 1
+        else:
+            m = list_members(jobs, tables, s, members)
+            if t > known.early:  # every job is tardy: SPT
+                members[:m] = jobs.by_rank[np.sort(jobs.rank[members[:m]])]
+            sequence[placed : placed + m] = members[:m]
+            placed += m
+    return sequence

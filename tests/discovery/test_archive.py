@@ -1,0 +1,142 @@
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from discovery.archive import Archive, ArchiveError
+from discovery.candidate import Candidate, Draft
+from discovery.errors import UsageError
+from discovery.proposers.base import Answer, Parent, Request
+from evaluators.evaluate import Evaluation
+from evaluators.verdict import Verdict
+
+DRAFT = Draft(0, 2, "mutate", (Parent("source", 0.5, "mdd"),))
+TRAIN = Evaluation(Verdict.ok, "", (1.5, 0.1 + 0.2), 0.25, "sig")
+CANDIDATE = Candidate(DRAFT, "def f(): ...", Verdict.ok, "", 0.25, "sig", 0.5, {"train": TRAIN})
+
+
+def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
+    """Everything the loop writes about one candidate."""
+    draft = candidate.draft
+    archive.add_request(draft, Request(draft.number, 0, draft.operator, draft.parents, "prompt"))
+    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5), candidate.cost)
+    archive.commit(candidate, elapsed=1.5)
+
+
+def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
+    """Recalling by draft gives the committed candidate and the bit-exact evaluation, also after reopening."""
+    with Archive(tmp_path / "r", "create") as archive:
+        record(archive)
+    with Archive(tmp_path / "r", "append") as archive:
+        assert archive.recall(DRAFT) == replace(CANDIDATE, evaluations={})
+        assert archive.evaluation("0", "train") == TRAIN
+        assert archive.answer(0) == (Answer("text", "def f(): ...", "model", 3, 4, 0.5), 0.5)
+        assert (archive.committed(), archive.elapsed()) == (1, 1.5)
+        assert archive.recall(replace(DRAFT, number=1)) is None
+
+
+def test_committing_a_recalled_candidate_changes_nothing(tmp_path: Path) -> None:
+    """On resume the loop commits what it recalled; the archive keeps the first record."""
+    with Archive(tmp_path / "r", "create") as archive:
+        record(archive)
+        archive.commit(replace(CANDIDATE, score=99.0), elapsed=9.0)
+        assert archive.query("SELECT score, elapsed FROM outcome") == [{"score": 0.25, "elapsed": 1.5}]
+
+
+def test_another_draft_under_a_committed_number_is_refused(tmp_path: Path) -> None:
+    """Resuming with a program or config that asks for something else must not mix two runs."""
+    with Archive(tmp_path / "r", "create") as archive:
+        archive.describe(version="0.1.0")
+        record(archive)
+        with pytest.raises(ArchiveError, match="resume with the version that started the run"):
+            archive.recall(replace(DRAFT, operator="tune"))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE outcome SET score = 0", "DELETE FROM answer", "UPDATE meta SET value = 1"])
+def test_the_archive_is_append_only(tmp_path: Path, statement: str) -> None:
+    """The database itself refuses to change or delete a row, whoever asks."""
+    with Archive(tmp_path / "r", "create") as archive:
+        record(archive)
+    with sqlite3.connect(tmp_path / "r" / "archive.db") as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute(statement)
+
+
+def test_an_existing_run_folder_is_not_touched(tmp_path: Path) -> None:
+    """Creating a run over an existing folder is bad usage; the message offers resume and another name."""
+    Archive(tmp_path / "r", "create").close()
+    with pytest.raises(UsageError, match=r"discover resume r.*--set run\.name"):
+        Archive(tmp_path / "r", "create")
+
+
+def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
+    """While another process holds the run, appending is refused; reading is not."""
+    Archive(tmp_path / "r", "create").close()
+    script = (
+        "import sys, time; from pathlib import Path; from discovery.archive import Archive;"
+        f"archive = Archive(Path({str(tmp_path / 'r')!r}), 'append'); print('held', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(ArchiveError, match="another process is working on the run"):
+            Archive(tmp_path / "r", "append")
+        with Archive(tmp_path / "r", "read") as archive:
+            assert archive.committed() == 0
+    finally:
+        other.kill()
+        other.wait()
+    Archive(tmp_path / "r", "append").close()
+
+
+def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
+    """Overwritten pages, and a file that is no database, give one sentence with the way out."""
+    with Archive(tmp_path / "r", "create") as archive:
+        record(archive)
+    path = tmp_path / "r" / "archive.db"
+    content = bytearray(path.read_bytes())
+    content[:100] = b"x" * 100
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="is damaged .* restore it from a copy"):
+        Archive(tmp_path / "r", "read")
+
+
+def test_an_archive_locked_by_another_program_says_so(tmp_path: Path) -> None:
+    """Someone holding the database open for writing gives a clear message after the busy time-out."""
+    Archive(tmp_path / "r", "create").close()
+    archive = Archive(tmp_path / "r", "append")
+    archive._db.execute("PRAGMA busy_timeout = 50")
+    blocker = sqlite3.connect(tmp_path / "r" / "archive.db")
+    blocker.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    with pytest.raises(ArchiveError, match="locked by another program"):
+        record(archive)
+    assert time.monotonic() - started < 3
+    blocker.close()
+    record(archive)
+    archive.close()
+
+
+def test_a_full_disk_loses_nothing_committed(tmp_path: Path) -> None:
+    """When SQLite cannot grow the file, the commit fails as a whole with a remedy, and what was there stays."""
+    archive = Archive(tmp_path / "r", "create")
+    record(archive)
+    pages = archive._db.execute("PRAGMA page_count").fetchone()[0]
+    archive._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(ArchiveError, match="disk is full.*discover resume"):
+        for number in range(1, 2000):
+            record(archive, replace(CANDIDATE, draft=replace(DRAFT, number=number), source="x" * 500))
+    kept = archive.committed()
+    archive.close()
+    with Archive(tmp_path / "r", "append") as archive:
+        assert archive.committed() == kept >= 1
+        assert archive.query("SELECT count(*) AS n FROM evaluation") == [{"n": kept}]
+
+
+def test_a_folder_without_a_run_is_bad_usage(tmp_path: Path) -> None:
+    """Opening something that is no run names the folder."""
+    with pytest.raises(UsageError, match="holds no run"):
+        Archive(tmp_path, "read")
