@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from discovery.candidate import Candidate, Draft
 from discovery.errors import DiscoverError, UsageError
 from discovery.proposers.base import Answer, Request
-from evaluators.evaluate import Evaluation
+from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
-from problems.base import Bound, Instance
+
+if TYPE_CHECKING:  # NumPy takes a while to import, and a leaderboard does not need it
+    from problems.base import Bound, Instance
 
 SCHEMA_VERSION = "1"
 TABLES = ("meta", "event", "baseline", "instance", "request", "answer", "outcome", "evaluation", "comparison")

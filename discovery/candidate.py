@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from discovery.proposers.base import Parent
-from evaluators.evaluate import Evaluation
+from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
 

@@ -166,7 +166,9 @@ def main() -> None:
     """Entry point: errors a user can do something about end in one sentence and an exit code of 1 or 2."""
     try:
         app()
-    except _usage_errors() as error:  # the tuples are made only when something was raised
+    except SystemExit:  # how a command that went well ends; so the tuples below are made only for errors
+        raise
+    except _usage_errors() as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except _failures() as error:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from discovery.candidate import Candidate, Draft
 from discovery.proposers.base import Answer, Proposer, Request
-from evaluators.evaluate import Evaluation
+from evaluators.evaluation import Evaluation
 from evaluators.gaps import aggregate
 from evaluators.verdict import Verdict
 from evaluators.workers import Evaluator

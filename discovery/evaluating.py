@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import cast
 
 import typer
-from rich.console import Console
 
 from discovery.cli import print_json
 from discovery.errors import UsageError
 from discovery.scoring import score
-from discovery.tables import score_table
+from discovery.tables import console, score_table
 from evaluators.bounds import bounds_of
 from evaluators.evaluate import Allowance
 from evaluators.evaluate import evaluate as run_sealed
@@ -61,7 +60,7 @@ def evaluate(
     if as_json:
         print_json({"problem": problem.name, "split": where, "heuristic": heuristic.name, **result.as_json()})
     elif result.verdict is Verdict.ok:
-        Console().print(score_table(heuristic.name, problem.name, where, result))
+        console().print(score_table(heuristic.name, problem.name, where, result))
     if result.verdict is not Verdict.ok:
         typer.echo(f"error: {heuristic.name} failed: {result.verdict}: {result.detail}", err=True)
         raise typer.Exit(1)

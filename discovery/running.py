@@ -13,7 +13,7 @@ from discovery.archive import Archive
 from discovery.cli import print_json
 from discovery.folders import latest_run, run_folder
 from discovery.leaderboard import Row, leaderboard
-from discovery.tables import leaderboard_table
+from discovery.tables import console, leaderboard_table
 
 if TYPE_CHECKING:
     from discovery.session import Observers
@@ -59,9 +59,9 @@ def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> Non
     if as_json:
         print_json([row.as_json() for row in rows])
         return
-    console = Console()
+    out = console()
     for problem in dict.fromkeys(row.problem for row in rows):
-        console.print(leaderboard_table([row for row in rows if row.problem == problem]))
+        out.print(leaderboard_table([row for row in rows if row.problem == problem], out.width))
 
 
 def _see_through(archive: Archive, observers: Observers) -> None:
@@ -104,7 +104,8 @@ def verdict_on(rows: Sequence[Row], run: str) -> str:
     p = "" if result["wilcoxon_p"] is None else f", Wilcoxon p = {result['wilcoxon_p']:.1e}"
     return (
         f"The winner on validation, {run}/{winner.heuristic}, {verdict} {result['rival']} on the held-out test split:"
-        f" {ours:.3f} % against {theirs:.3f} % over the bound (difference {result['difference_pct']:+.3f} points,"
-        f" 95 % interval {result['low']:+.3f} … {result['high']:+.3f}{p}).\n"
+        f" {ours:.3f} % against {theirs:.3f} % over the bounds, ratio of sums (difference"
+        f" {result['difference_pct']:+.3f} points, 95 % interval {result['low']:+.3f} … {result['high']:+.3f})."
+        f" Instance by instance: {result['wins']} won, {result['ties']} tied, {result['losses']} lost{p}.\n"
         f"See it: discover show {run}/{winner.heuristic} · use it: discover export {run}/{winner.heuristic} DIR"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from evaluators.evaluate import Evaluation
+from evaluators.evaluation import Evaluation
 from evaluators.gaps import Gaps, aggregate, by_class
 from evaluators.verdict import Verdict
 

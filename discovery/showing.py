@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 from rich.syntax import Syntax
@@ -15,7 +14,7 @@ from discovery.cli import print_json
 from discovery.folders import source_of, split_name
 from discovery.leaderboard import SPLITS
 from discovery.scoring import score
-from discovery.tables import score_table
+from discovery.tables import console, score_table
 
 
 def show(name: str, *, as_json: bool) -> None:
@@ -77,22 +76,22 @@ def lineage(archive: Archive, number: int) -> list[str]:
 
 
 def _print(archive: Archive, label: str, record: dict[str, Any]) -> None:
-    console = Console()
-    console.print(f"[bold]{record['run']}/{label}[/bold] · {record['problem']} · {escape(record['origin'])}")
+    out = console()
+    out.print(f"[bold]{record['run']}/{label}[/bold] · {record['problem']} · {escape(record['origin'])}")
     if record.get("verdict"):
         detail = f" ({record['detail']})" if record["detail"] else ""
-        console.print(f"verdict: {record['verdict']}{detail}", markup=False)
+        out.print(f"verdict: {record['verdict']}{detail}", markup=False)
     if "parents" in record:
-        console.print(f"parents: {', '.join(record['parents']) or 'none'} · ancestors: {len(record['lineage'])}")
+        out.print(f"parents: {', '.join(record['parents']) or 'none'} · ancestors: {len(record['lineage'])}")
         if record["lineage"]:
-            console.print(f"lineage: {' ← '.join(record['lineage'][:20])}")
+            out.print(f"lineage: {' ← '.join(record['lineage'][:20])}")
     if record["source"] is not None:
-        console.print(Rule("source"), Syntax(record["source"].rstrip(), "python", background_color="default"))
+        out.print(Rule("source"), Syntax(record["source"].rstrip(), "python", background_color="default"))
     for split in SPLITS:
         if (evaluation := archive.evaluation(label, split)) is not None:
             result = score(evaluation, archive.instances(split))
-            console.print(score_table(label, record["problem"], split, result))
+            out.print(score_table(label, record["problem"], split, result))
     for part in ("prompt", "answer"):
         if record.get(part) and record[part] != record["source"]:
-            console.print(Rule(part))
-            console.print(record[part], markup=False, highlight=False)
+            out.print(Rule(part))
+            out.print(record[part], markup=False, highlight=False)

@@ -5,42 +5,61 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from discovery.leaderboard import Row
 from discovery.scoring import Score
 from evaluators.gaps import Gaps
 
+WIDE = 150
+"""Characters a table needs to show everything."""
 
-def leaderboard_table(rows: Sequence[Row]) -> Table:
-    """Gaps are ratios of sums, in percent over the bound; the kind of bound is in the title."""
+
+def console() -> Console:
+    """Standard output; wide where it is no terminal, so that nothing is cut in a file or pipe."""
+    found = Console()
+    return found if found.is_terminal else Console(width=max(found.width, WIDE))
+
+
+def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
+    """Gaps are ratios of sums, in percent over the bound; the kind of bound is in the title.
+
+    Below `WIDE` characters the train gaps, classes and p-values are left out.
+    """
     kinds = sorted({kind for row in rows for each in row.scores.values() for kind in each.bound_kinds})
     several = len({row.run for row in rows}) > 1
-    classes = _classes(rows)
-    title = f"{', '.join(sorted({row.problem for row in rows}))}: gap in % to {' or '.join(kinds) or 'no'} bounds"
-    table = Table(title=title, caption="Σcost/Σbound − 1; validation chooses, test only reports")
+    wide = width >= WIDE
+    classes = _classes(rows) if wide else []
+    splits = ("train", "validation", "test") if wide else ("validation", "test")
+    rivals = sorted({row.comparison["rival"] for row in rows if row.comparison})
+    problem = ", ".join(sorted({row.problem for row in rows}))
+    caption = "gap: Σcost/Σbound − 1 · validation chooses, test only reports"
+    if rivals:
+        caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
+    table = Table(
+        title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD
+    )
     for heading in (["run"] if several else []) + ["heuristic", "origin"]:
-        table.add_column(heading, overflow="fold")
-    for heading in ("train", "validation", "test", *(f"test {name}" for name in classes)):
+        table.add_column(heading, no_wrap=True)
+    p_value = ["p"] if wide else []
+    for heading in (*splits, *(f"test {name}" for name in classes), "w/t/l", *p_value, "CPU ms"):
         table.add_column(heading, justify="right")
-    rivals = {row.comparison["rival"] for row in rows if row.comparison}
-    table.add_column(f"w/t/l vs {'/'.join(rivals)}" if rivals else "w/t/l", justify="right")
-    table.add_column("p", justify="right")
-    table.add_column("CPU ms", justify="right")
     for row in rows:
         cells = [row.run] if several else []
-        cells += [row.heuristic, row.origin]
-        cells += [_gap(row.gap(split)) for split in ("train", "validation", "test")]
+        cells += [row.heuristic, row.origin, *(_gap(row.gap(split)) for split in splits)]
         test = row.scores.get("test")
         cells += [_percent(test.classes.get(name) if test else None) for name in classes]
-        table.add_row(*cells, *_comparison(row), _cpu(row), style=None if row.origin == "baseline" else "bold")
+        cells += [_wins(row), *([_p(row)] if wide else []), _cpu(row)]
+        table.add_row(*cells, style=None if row.origin == "baseline" else "bold")
     return table
 
 
 def score_table(heuristic: str, problem: str, split: str, result: Score) -> Table:
     """One heuristic on one split: overall, then each class apart."""
     kinds = " or ".join(result.bound_kinds)
-    table = Table(title=f"{heuristic} on {problem} ({split}): gap in % to {kinds} bounds")
+    table = Table(title=f"{heuristic} on {problem} ({split}): gap in % to {kinds} bounds", box=SIMPLE_HEAD)
     table.add_column("class")
     for heading in ("instances", "ratio of sums", "mean", "median", "zero bounds missed"):
         table.add_column(heading, justify="right")
@@ -61,11 +80,14 @@ def _classes(rows: Sequence[Row]) -> list[str]:
     return list(names) if len(names) > 1 else []
 
 
-def _comparison(row: Row) -> tuple[str, str]:
-    if row.comparison is None:
-        return "", ""
-    result, p = row.comparison, row.comparison["wilcoxon_p"]
-    return f"{result['wins']}/{result['ties']}/{result['losses']}", "" if p is None else f"{p:.1e}"
+def _wins(row: Row) -> str:
+    result = row.comparison
+    return f"{result['wins']}/{result['ties']}/{result['losses']}" if result else ""
+
+
+def _p(row: Row) -> str:
+    p = row.comparison["wilcoxon_p"] if row.comparison else None
+    return "" if p is None else f"{p:.1e}"
 
 
 def _cpu(row: Row) -> str:

@@ -68,6 +68,8 @@ def _instances_differ(archive: Archive, problem: Problem, split: str, instances:
 def _what(recorded: Any, again: Any) -> str:
     if recorded.verdict != again.verdict:
         return f"recorded {recorded.verdict}, now {again.verdict} {again.detail}"
+    if len(recorded.costs) != len(again.costs):
+        return f"recorded {len(recorded.costs)} costs, now {len(again.costs)}"
     pairs = zip(recorded.costs, again.costs, strict=True)
     changed = [index for index, (old, new) in enumerate(pairs) if old != new]
     first = changed[0]

@@ -8,23 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluators.evaluation import Evaluation
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 from problems.base import Instance, InvalidDecision, Problem
 
 ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What came of it. `costs` is empty unless the verdict is ok; `signature` is a hash of all decisions."""
-
-    verdict: Verdict
-    detail: str
-    costs: tuple[float, ...]
-    cpu_seconds: float
-    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +56,6 @@ def _attempt(
 ) -> Evaluation:
     costs: list[float] = []
     signature = hashlib.sha256()
-    cpu = 0.0
     try:
         with sandbox.open(source, limits) as session:
             for instance in instances:
@@ -79,5 +68,5 @@ def _attempt(
                 signature.update(np.ascontiguousarray(decision).tobytes() + b"|")
             cpu = session.cpu_seconds
     except CandidateFault as fault:
-        return Evaluation(fault.verdict, fault.detail, (), cpu, "")
+        return Evaluation(fault.verdict, fault.detail, (), 0.0, "")
     return Evaluation(Verdict.ok, "", tuple(costs), cpu, signature.hexdigest()[:32])

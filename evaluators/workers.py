@@ -11,7 +11,8 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Protocol
 
-from evaluators.evaluate import ATTEMPTS, Allowance, Evaluation
+from evaluators.evaluate import ATTEMPTS, Allowance
+from evaluators.evaluation import Evaluation
 from evaluators.verdict import InfrastructureError, Verdict
 from problems.base import SplitName
 

@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from problems.skeleton import Skeleton
 
 Array = NDArray[Any]
 Driver = Literal["once", "dispatch", "interactive"]
@@ -119,6 +122,8 @@ class Problem(ABC):
     """Name of the baseline to beat."""
     seeds: ClassVar[tuple[str, ...]] = ()
     """Names of the baselines a search starts from, unless its config says otherwise."""
+    skeleton: ClassVar[Skeleton | None] = None
+    """For the genetic proposer, where the answer is no score: the file around the expression it evolves."""
     bounds: ClassVar[Path | None] = None
     """Folder of stored bounds (JSON lines); a bound that is not there is computed."""
 
@@ -160,8 +165,9 @@ class Problem(ABC):
         return 1.0
 
     def decide(self, instance: Instance, ask: Ask) -> Array:
-        """Put the questions of one instance to a heuristic and return its decision, unchecked."""
-        arrays = [instance[argument.name] for argument in self.entry.arguments if argument.shape == "vector"]
+        """Put the questions of one instance to a heuristic, numbers as floats, and return its decision, unchecked."""
+        vectors = (argument.name for argument in self.entry.arguments if argument.shape == "vector")
+        arrays = [instance[name].astype(np.float64) for name in vectors]
         return ask(self.entry.function, arrays, dispatch=self.entry.driver == "dispatch")
 
     def check(self, instance: Instance, decision: Array) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,25 @@ MAX_DEPTH = 14
 
 ATTEMPTS = 8
 """How often a change that changes nothing, or makes too much of it, is tried again."""
+
+PARAMETER_SHARE = 0.3
+"""How often a mutation or tuning of a file with parameters changes one of them."""
+
+PEERS = (
+    ("add", "sub", "mul", "div", "maximum", "minimum"),
+    ("square", "sqrt", "abs", "decay", "log"),
+    ("mean", "max", "min", "sum", "std"),
+)
+"""Operators that can take each other's place."""
+
+HEADER = '''\
+"""Found by the offline genetic proposer (typed genetic programming, not an LLM).
+
+Operator: {operator}.
+"""
+
+import numpy as np
+'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +99,241 @@ class Genetic:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+    def _vary(self, operator: str, programs: Sequence[Program], rng: random.Random) -> Program:
+        variation = Variation(Grower(self._skeleton.arguments, rng), rng)
+        if operator == "create" or not programs:
+            drawn = {name: rng.choice(values) for name, values in self._skeleton.parameters.items()}
+            return Program(variation.create(), drawn)
+        first, *others = programs
+        if operator == "crossover" and others:
+            mixed = {name: rng.choice(programs).parameters[name] for name in first.parameters}
+            return Program(variation.crossover(first.expression, others[0].expression), mixed)
+        if first.parameters and rng.random() < PARAMETER_SHARE:
+            return Program(first.expression, self._shifted(first.parameters, rng))
+        change = variation.tune if operator == "tune" else variation.mutate
+        return Program(change(first.expression), first.parameters)
+
+    def _shifted(self, parameters: Mapping[str, int], rng: random.Random) -> dict[str, int]:
+        """One parameter moved to a neighbouring value."""
+        name = rng.choice([name for name, values in self._skeleton.parameters.items() if len(values) > 1])
+        values = self._skeleton.parameters[name]
+        place = values.index(parameters[name])
+        neighbours = values[max(place - 1, 0) : place] + values[place + 1 : place + 2]
+        return {**parameters, name: rng.choice(neighbours)}
+
+    def _read_afresh(self, source: str) -> Program | None:
+        """The program in a file made from the skeleton; None if the file is not one or not in the language."""
+        expression = parse(source, self._skeleton.function, self._skeleton.arguments)
+        if expression is None:
+            return None
+        found = _constants(source) if self._skeleton.parameters else {}
+        if any(found.get(name) not in values for name, values in self._skeleton.parameters.items()):
+            return None
+        return Program(tidy(expression), {name: found[name] for name in self._skeleton.parameters})
+
+    def _write(self, program: Program, operator: str) -> str:
+        """The file: what is open in the skeleton, then its fixed part."""
+        arguments = self._skeleton.arguments
+        names = [argument.name for argument in arguments]
+        kinds = ["np.ndarray" if argument.shape == "vector" else "float" for argument in arguments]
+        signature = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
+        body = render(program.expression, taken=[*names, self._skeleton.function])
+        constants = [f"{name} = {value}" for name, value in program.parameters.items()]
+        parts = [
+            HEADER.format(operator=operator),
+            *(["\n".join(constants) + "\n"] if constants else []),
+            "\n".join(
+                [
+                    f"\ndef {self._skeleton.function}({signature}) -> np.ndarray:",
+                    '    """Score every job; the lowest goes next."""',
+                    *(f"    {line}" for line in body),
+                    "",
+                ]
+            ),
+            *([f"\n{self._skeleton.source.strip()}\n"] if self._skeleton.source else []),
+        ]
+        return "\n".join(parts)
+
+
+def _bare(entry: Entry) -> Skeleton:
+    """The skeleton of a problem whose answer is scores: nothing but the entry function."""
+    if entry.driver == "interactive":
+        reason = "it is asked by an interactive driver"
+    elif entry.driver == "once" and "permutation" in entry.returns:
+        reason = "it returns a permutation, and the problem has no skeleton with a place for an expression"
+    elif not any(argument.shape == "vector" for argument in entry.arguments):
+        reason = "it has no vector argument"
+    else:
+        return Skeleton(function=entry.function, arguments=entry.arguments, source="")
+    raise ValueError(
+        f"the genetic proposer cannot write {entry.signature}: {reason}; use an LLM proposer (kind = \"openai\")"
+    )
+
+
+def _constants(source: str) -> dict[str, int]:
+    """The whole-number constants a file defines at its top level."""
+    return {
+        name: value
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+        for name, value in _constant(statement)
+    }
+
+
+def _constant(statement: ast.Assign) -> Iterator[tuple[str, int]]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int() as value)):
+            yield name, value
+
+
+class Variation:
+    """The operators on expressions; every result is tidy, a vector, and no larger than allowed."""
+
+    def __init__(self, grower: Grower, rng: random.Random) -> None:
+        self._grow = grower
+        self._rng = rng
+
+    def create(self) -> Node:
+        """A new expression: a sum, a larger of two sums, or anything; perhaps with corrections."""
+        return self._settle(self._create)
+
+    def mutate(self, root: Node) -> Node:
+        """The expression with one change to its structure."""
+        changes = {self._regrow: 2.0, self._exchange: 2.0, self._correct: 4.0, self._hoist: 1.5}
+        return self._settle(lambda: self._rng.choices(list(changes), list(changes.values()))[0](root), root)
+
+    def crossover(self, first: Node, second: Node) -> Node:
+        """The first expression with a part of the second, or both joined."""
+        return self._settle(lambda: self._cross(first, second), first)
+
+    def tune(self, root: Node) -> Node:
+        """The expression with other constants; where it has none, with a factor."""
+        return self._settle(lambda: self._tune(root), root)
+
+    def _settle(self, change: Callable[[], Node], old: Node | None = None) -> Node:
+        """The first result of a change that is new and fit to be proposed."""
+        for _ in range(ATTEMPTS):
+            new = tidy(change())
+            if new != old and new.vector and new.size <= MAX_SIZE and new.depth <= MAX_DEPTH:
+                return new
+        return old or self._grow.argument()
+
+    # --- growing
+
+    def _create(self) -> Node:
+        kind = self._rng.random()
+        if kind < 0.3:
+            root = self._sum()
+        elif kind < 0.65:
+            root = make("maximum", self._sum(), self._sum())
+        else:
+            root = self._grow.tree(self._rng.randint(2, 4))
+        for _ in range(self._rng.choice((0, 0, 1, 2))):
+            root = self._corrected(root)
+        return root
+
+    def _sum(self) -> Node:
+        """A few arguments added or subtracted, some with a factor."""
+        total = self._scaled(self._grow.argument())
+        for _ in range(self._rng.randint(0, 2)):
+            op = self._rng.choice(("add", "sub"))
+            total = make(op, total, self._scaled(self._grow.argument(vector=False)))
+        return total
+
+    def _scaled(self, node: Node) -> Node:
+        return make("mul", self._factor(), node) if self._rng.random() < 0.25 else node
+
+    def _ratio(self) -> Node:
+        """A pure number per job: one thing over another."""
+        above = self._grow.tree(self._rng.choice((1, 1, 2)), NONNEGATIVE)
+        return make("div", above, self._grow.tree(self._rng.choice((1, 2, 2)), POSITIVE, vector=False))
+
+    # --- mutations
+
+    def _regrow(self, root: Node) -> Node:
+        """Another subtree somewhere."""
+        path, node, need = self._rng.choice(list(positions(root)))
+        return replace(root, path, self._grow.tree(self._rng.randint(1, 3), need, vector=node.vector))
+
+    def _exchange(self, root: Node) -> Node:
+        """Another operator, argument or constant somewhere."""
+        path, node, need = self._rng.choice(list(positions(root)))
+        if not node.args:
+            return replace(root, path, self._grow.leaf(need, vector=node.vector))
+        peers = next((peers for peers in PEERS if node.op in peers), ())
+        fitting = [op for op in peers if op != node.op and _fits(make(op, *node.args), need)]
+        return replace(root, path, make(self._rng.choice(fitting), *node.args)) if fitting else root
+
+    def _correct(self, root: Node) -> Node:
+        """A correction of the whole or of a part."""
+        path, node, need = root_or_any(root, self._rng)
+        return replace(root, path, self._corrected(node, need))
+
+    def _corrected(self, node: Node, need: Sign = ANY) -> Node:
+        """The node with a term added, a factor near one, or a limit."""
+        kind = self._rng.random()
+        if kind < 0.5:
+            term = self._term(NONNEGATIVE if need else ANY)
+            return make("add" if need or self._rng.random() < 0.5 else "sub", node, term)
+        if kind < 0.8:
+            weight = make("mul", self._factor(), self._ratio())
+            return make("mul", node, make("add" if need or self._rng.random() < 0.5 else "sub", ONE, weight))
+        op = self._rng.choice(("maximum", "minimum"))
+        return make(op, node, self._grow.tree(self._rng.randint(1, 3), need))
+
+    def _term(self, need: Sign) -> Node:
+        term = self._grow.tree(self._rng.randint(1, 3), need)
+        if self._rng.random() < 0.4:
+            term = make("mul", term, self._ratio())
+        return make("mul", self._factor(), term)
+
+    def _factor(self) -> Node:
+        return self._grow.constant()
+
+    def _hoist(self, root: Node) -> Node:
+        """A part in place of what it is part of."""
+        path, node, need = self._rng.choice(list(positions(root)))
+        parts = [part for _, part, _ in positions(node) if part.sign >= need and part.vector >= node.vector]
+        return replace(root, path, self._rng.choice(parts)) if parts else root
+
+    # --- crossover and tuning
+
+    def _cross(self, first: Node, second: Node) -> Node:
+        if self._rng.random() < 0.3:
+            return self._joined(first, second)
+        path, node, need = self._rng.choice(list(positions(first)))
+        parts = [part for _, part, _ in positions(second) if part.sign >= need and part.vector >= node.vector]
+        return replace(first, path, self._rng.choice(parts)) if parts else first
+
+    def _joined(self, first: Node, second: Node) -> Node:
+        op = self._rng.choice(("add", "add", "maximum", "minimum", "where"))
+        if op == "add":
+            return make("add", first, make("mul", self._factor(), second))
+        if op == "where":
+            return make("where", self._sum(), self._grow.leaf(vector=False), first, second)
+        return make(op, first, second)
+
+    def _tune(self, root: Node) -> Node:
+        places = list(positions(root))
+        constants = [place for place in places if place.node.op == "constant" and place.node.value]
+        width = self._rng.choice((0.05, 0.2, 0.6))
+        if not constants or self._rng.random() < 0.25:
+            path, node, _ = self._rng.choice([place for place in places if place.node.op != "constant"])
+            return replace(root, path, make("mul", constant(self._rng.lognormvariate(0, width)), node))
+        changed = constants if self._rng.random() < 0.25 else [self._rng.choice(constants)]
+        for path, node, _ in changed:
+            root = replace(root, path, constant(node.value * self._rng.lognormvariate(0, width)))
+        return root
+
+
+def root_or_any(root: Node, rng: random.Random) -> Position:
+    """The root half of the time, else any place of a vector."""
+    places = [place for place in positions(root) if place.node.vector]
+    return places[0] if rng.random() < 0.5 else rng.choice(places)
+
+
+def _fits(node: Node, need: Sign) -> bool:
+    """Whether a node may stand where `need` is needed, its own operands being what it needs."""
+    needs = OPERATORS[node.op].needs
+    return node.sign >= need and all(arg.sign >= least for arg, least in zip(node.args, needs, strict=True))

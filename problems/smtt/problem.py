@@ -20,6 +20,7 @@ from problems.base import (
     check_permutation,
 )
 from problems.smtt.instances import generate, grid
+from problems.smtt.skeleton import SKELETON
 
 HERE = Path(__file__).parent
 PROBE_CELLS = [(tf, rdd) for tf in (0.4, 0.6, 0.8, 1.0) for rdd in (0.2, 0.6)]
@@ -118,6 +119,7 @@ class Smtt(TotalTardiness):
     baselines = HERE / "baselines" / "schedule"
     best_baseline = "mdd_insertion"
     seeds = ("edd", "spt", "mdd")
+    skeleton = SKELETON
     brief = """\
 One machine processes n jobs one at a time, without breaks, from time 0. Job j takes p[j] time units and is due
 at d[j]. Minimise the total tardiness: the sum over all jobs of max(0, completion time - d[j]).

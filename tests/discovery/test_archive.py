@@ -11,7 +11,7 @@ from discovery.archive import Archive, ArchiveError
 from discovery.candidate import Candidate, Draft
 from discovery.errors import UsageError
 from discovery.proposers.base import Answer, Parent, Request
-from evaluators.evaluate import Evaluation
+from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
 DRAFT = Draft(0, 2, "mutate", (Parent("source", 0.5, "mdd"),))

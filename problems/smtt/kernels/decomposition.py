@@ -40,11 +40,14 @@ SET = np.dtype(
         ("longest", np.int64),  # k
         ("size", np.int64),
         ("next", np.int64),  # next set of the same size
+        ("chain", np.int64),  # next set in the same slot of the hash table
         ("asked", np.int64),  # the latest branch that asks for it, coded 2·branch + side
         ("slack", np.int64),  # EDD has a tardy job if started after `slack`, …
         ("early", np.int64),  # … two if started after `early`
         ("late", np.int64),  # every job is tardy, in any order, if started at `late` or later
         ("lateness", np.int64),  # total lateness of SPT started at 0
+        ("tangent", np.int64),  # f(S, t) ≥ tangent·t + level; zero unless left unexpanded
+        ("level", np.int64),
         ("state", np.int64),  # its start times are times[state : state + states]
         ("states", np.int64),
         ("branch", np.int64),  # its branches are branches[branch : branch + branches]
@@ -84,7 +87,7 @@ class Tables(NamedTuple):
 
     sets: Array
     slots: Array
-    """Hash table of set numbers + 1; its size is a power of two."""
+    """Hash table: 0 or the number + 1 of a set, head of a list linked by `SET.chain`; 2^b slots."""
     by_size: Array
     """The latest set of each size, head of a list linked by `SET.next`."""
     branches: Array
@@ -96,6 +99,9 @@ class Tables(NamedTuple):
     marks: Array
     """Scratch, all zero between uses."""
     used: Array
+    """How many of each are in use; see `SETS`."""
+    budget: Array
+    """Bytes that one of each takes, then the bytes that all may take."""
 
 
 @compiled
@@ -116,20 +122,20 @@ def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> in
     sets, slots, n = tables.sets, tables.slots, tables.by_size.size
     key = ((first * n + last) * n + longest) * 0x1E3779B97F4A7C15
     slot = (key ^ (key >> 31)) & (slots.size - 1)
-    while slots[slot]:
-        known = sets[slots[slot] - 1]
-        if known.first == first and known.last == last and known.longest == longest:
-            return slots[slot] - 1
-        slot = (slot + 1) & (slots.size - 1)
+    s = slots[slot] - 1
+    while s != NONE:
+        if sets[s].first == first and sets[s].last == last and sets[s].longest == longest:
+            return s
+        s = sets[s].chain
     s = tables.used[SETS]
     tables.used[SETS] += 1
+    sets[s].chain = slots[slot] - 1
     slots[slot] = s + 1
     sets[s].first, sets[s].last, sets[s].longest, sets[s].size = first, last, longest, size
     sets[s].next = tables.by_size[size]
     tables.by_size[size] = s
     sets[s].asked = NONE
-    sets[s].states = 0
-    sets[s].branches = 0
+    sets[s].states = sets[s].branches = sets[s].tangent = sets[s].level = 0
     return s
 
 
@@ -204,7 +210,7 @@ def gather(tables: Tables, s: int) -> bool:
     start = tables.used[STATES]
     if start + total > tables.times.size:
         return False
-    if total and high - low < min(tables.marks.size, 64 * total):
+    if total > 0 and high - low < min(tables.marks.size, 64 * total):
         count = collect_marked(tables, s, low, high)
     else:
         count = collect_sorted(tables, s, total)
@@ -381,23 +387,56 @@ def forward(jobs: Jobs, tables: Tables) -> bool:
         s = tables.by_size[size]
         while s != NONE:
             m = describe(jobs, tables, s, members, work)
-            room = room and gather(tables, s)
+            room = room and within_budget(tables) and gather(tables, s)
             if room and tables.sets[s].states:
                 if scratch.shape[1] < tables.sets[s].states:
                     scratch = np.empty((3, 2 * tables.sets[s].states), tables.times.dtype)
                 tables.sets[s].branch = tables.used[BRANCHES]
                 room = expand(jobs, tables, s, members, work, m, scratch)
-                if not room:
-                    tables.sets[s].states = 0
+            if not room:
+                leave_open(jobs, tables, s, members)
             s = tables.sets[s].next
     return room
+
+
+@compiled
+def leave_open(jobs: Jobs, tables: Tables, s: int, members: Array) -> None:
+    """Leave a set without a table, with a lower bound that is tight near a start time it was asked for.
+
+    The i-th job to end does so no earlier than in SPT order, and assigning due dates in EDD order is best:
+    f(S, t) ≥ Σ_i max(0, t + c_i − d_i), convex in t (Chu 1992). Its tangent at that time bounds it from below.
+    """
+    known = tables.sets[s]
+    branch = tables.branches[known.asked >> 1]
+    time = tables.edges[branch.edge] + (branch.work if known.asked & 1 else 0)
+    total, i, tangent, level = 0, 0, 0, 0
+    for rank in range(jobs.rank[known.longest] + 1):
+        j = jobs.by_rank[rank]
+        if known.first <= j <= known.last:
+            total += jobs.p[j]
+            lateness = total - jobs.d[members[i]]
+            if time + lateness > 0:
+                tangent += 1
+                level += lateness
+            i += 1
+    known.tangent, known.level = tangent, level
+    known.states = 0
+
+
+@compiled
+def within_budget(tables: Tables) -> bool:
+    """Whether what is in use fits the memory that may be used."""
+    needed = 0
+    for i in range(tables.used.size):
+        needed += tables.used[i] * tables.budget[i]
+    return needed <= tables.budget[tables.used.size]
 
 
 @compiled
 def closed_form(tables: Tables, s: int, t: int) -> int:
     """A lower bound on f(S, t), exact at t ≤ early and at t ≥ late."""
     known = tables.sets[s]
-    return max(0, t - known.slack, known.size * t + known.lateness)
+    return max(0, t - known.slack, known.size * t + known.lateness, known.tangent * t + known.level)
 
 
 @compiled
@@ -409,11 +448,10 @@ def add_value(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> 
     if known.states:
         low = bisect(edges, 0, end, known.early - shift)
         high = bisect(edges, low, end, known.late - 1 - shift)
-    slack, size, lateness = known.slack - shift, known.size, known.lateness + known.size * shift
     for i in range(low):
-        cost[i] += max(0, edges[i] - slack, size * edges[i] + lateness)
+        cost[i] += closed_form(tables, s, edges[i] + shift)
     for i in range(high, end):
-        cost[i] += max(0, edges[i] - slack, size * edges[i] + lateness)
+        cost[i] += closed_form(tables, s, edges[i] + shift)
     if low < high:
         times, values = tables.times, tables.values
         at = bisect(times, known.state, known.state + known.states, edges[low] + shift - 1)

@@ -1,0 +1,191 @@
+"""Certified optima of 1||ΣT_j: minimise Σ max(0, C_j − d_j) over the sequences of n jobs on one machine.
+
+`solve` is exact; the method is in `kernels.decomposition`. Its limits count states and bytes, never seconds, so a
+certificate is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from problems.base import Array, InstanceError
+from problems.smtt.kernels.decomposition import (
+    BRANCH,
+    BRANCHES,
+    EDGES,
+    SET,
+    SETS,
+    STATES,
+    Jobs,
+    Tables,
+    backward,
+    forward,
+    trace,
+)
+from problems.smtt.kernels.descent import insert, modified_due_date
+
+METHOD = "Lawler decomposition, memoised"
+FIRST_TRY = 1 << 16
+"""States to make room for at first; small tables are quicker to set up, and enough for most instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What `solve` proves about an instance.
+
+    `value` is the least total tardiness if `kind` is "optimal", otherwise a lower bound on it. `sequence` lists
+    the jobs, numbered as given, in an order whose total tardiness is `best`. `states` counts pairs of a job set
+    and a start time, `sets` the distinct job sets. `seconds` is CPU time of the calling thread; the first call of a
+    process also loads (or compiles) the kernels.
+    """
+
+    value: int
+    kind: Literal["optimal", "lower"]
+    sequence: tuple[int, ...]
+    best: int
+    method: str
+    states: int
+    sets: int
+    seconds: float
+
+
+def solve(
+    p: Iterable[int],
+    d: Iterable[int],
+    *,
+    start: int = 0,
+    max_states: int = 60_000_000,
+    max_memory_mb: int = 2048,
+) -> Certificate:
+    """The least total tardiness of jobs with processing times `p` and due dates `d`, with a sequence.
+
+    Args:
+        p: n whole numbers ≥ 0.
+        d: n whole numbers of any sign and size.
+        start: the time the machine is free at.
+        max_states: limit on pairs of a job set and a start time (12 to 16 bytes each, and as much again for links).
+        max_memory_mb: limit on the tables, in MiB.
+
+    When a limit is reached the result has kind "lower": a lower bound, and the sequence of a heuristic.
+
+    Raises:
+        InstanceError: the values are not whole numbers, `p` and `d` differ in length, a `p` is negative, or n·Σp
+            exceeds 2^60, beyond which totals might not fit 64 bits.
+        ValueError: a limit is not positive.
+    """
+    began = time.thread_time()
+    if max_states < 1 or max_memory_mb < 1:
+        raise ValueError(f"max_states ({max_states}) and max_memory_mb ({max_memory_mb}) must be at least 1")
+    p, due = whole_numbers("p", p), [due - start for due in whole_numbers("d", d)]
+    check(p, due)
+    # No job ends before p_j or after Σp: moving a due date into that interval changes the cost of every sequence alike.
+    work = sum(p)
+    clipped = [min(max(due_j, p_j), work) for p_j, due_j in zip(p, due, strict=True)]
+    unavoidable = sum(max(p_j - due_j, 0) for p_j, due_j in zip(p, due, strict=True))
+    order = sorted(range(len(p)), key=lambda j: (clipped[j], p[j]))
+    jobs = number(np.array([p[j] for j in order], np.int64), np.array([clipped[j] for j in order], np.int64))
+    value, proven, places, states, sets = decompose(jobs, work, max_states, max_memory_mb << 20)
+    sequence = tuple(order[place] for place in places)
+    return Certificate(
+        value=value + unavoidable,
+        kind="optimal" if proven else "lower",
+        sequence=sequence,
+        best=total_tardiness(p, due, sequence),
+        method=METHOD,
+        states=states,
+        sets=sets,
+        seconds=time.thread_time() - began,
+    )
+
+
+def total_tardiness(p: Sequence[int], d: Sequence[int], sequence: Iterable[int]) -> int:
+    """Σ max(0, C_j − d_j) of a sequence started at time 0, in exact arithmetic."""
+    completion = total = 0
+    for j in sequence:
+        completion += p[j]
+        total += max(0, completion - d[j])
+    return total
+
+
+def whole_numbers(name: str, values: Iterable[int]) -> list[int]:
+    """`values` as Python integers.
+
+    Raises:
+        InstanceError: `values` is not a flat sequence of whole numbers.
+    """
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    for j, value in enumerate(listed):
+        if not isinstance(value, int | np.integer):
+            raise InstanceError(
+                f"{name}[{j}] is {value!r}, but the exact solver needs whole numbers; "
+                "multiply all of p and d by one factor that makes them whole"
+            )
+    return [int(value) for value in listed]
+
+
+def check(p: Sequence[int], d: Sequence[int]) -> None:
+    """Raise `InstanceError` unless these are processing times and due dates that the kernels can hold."""
+    if len(p) != len(d):
+        raise InstanceError(f"p has {len(p)} values and d has {len(d)}; give one of each per job")
+    if p and min(p) < 0:
+        raise InstanceError(f"p[{p.index(min(p))}] is {min(p)}; processing times must be at least 0")
+    if len(p) * sum(p) > 1 << 60:
+        raise InstanceError(
+            f"n·Σp is {len(p) * sum(p)}, above 2^60, so totals might not fit 64 bits; use a coarser unit of time"
+        )
+
+
+def number(p: Array, d: Array) -> Jobs:
+    """Jobs in EDD order, with their places in SPT order."""
+    by_rank = np.argsort(p, kind="stable")
+    rank = np.empty_like(by_rank)
+    rank[by_rank] = np.arange(len(p))
+    return Jobs(p, d, rank, by_rank)
+
+
+def decompose(jobs: Jobs, work: int, max_states: int, max_bytes: int) -> tuple[int, bool, list[int], int, int]:
+    """Value, whether it is proven optimal, a sequence of places in EDD order, states, sets."""
+    if not len(jobs.p):
+        return 0, True, [], 0, 0
+    for states in sorted({min(FIRST_TRY, max_states), max_states}):
+        tables = reserve(len(jobs.p), work, states, max_bytes)
+        proven = forward(jobs, tables)
+        if proven:
+            break
+    value = backward(jobs, tables)
+    if proven:
+        sequence = trace(jobs, tables)
+    else:
+        sequence = modified_due_date(jobs.p, jobs.d)
+        insert(jobs.p, jobs.d, sequence)
+    return int(value), bool(proven), sequence.tolist(), int(tables.used[STATES]), int(tables.used[SETS])
+
+
+def reserve(n: int, work: int, states: int, max_bytes: int) -> Tables:
+    """Empty tables for that many states; where memory is given out on first use, only what is used counts.
+
+    One set for eight states is ample: there are 20 to 500 states a set where many are needed.
+    """
+    clock = np.dtype(np.int32 if work < 1 << 30 else np.int64)
+    sets = states // 8 + 4 * n
+    budget = np.zeros(5, np.int64)
+    budget[SETS], budget[BRANCHES] = SET.itemsize + 16, BRANCH.itemsize
+    budget[STATES], budget[EDGES] = clock.itemsize + 8, clock.itemsize
+    budget[4] = max_bytes
+    return Tables(
+        sets=np.empty(sets, SET),
+        slots=np.zeros(1 << min(sets.bit_length(), 20), np.int32),
+        by_size=np.full(n + 1, -1, np.int64),
+        branches=np.empty(2 * sets, BRANCH),
+        times=np.empty(states, clock),
+        values=np.empty(states, np.int64),
+        edges=np.empty(3 * states + 1, clock),
+        marks=np.zeros(min(work + 1, 1 << 20), np.uint8),
+        used=np.zeros(4, np.int64),
+        budget=budget,
+    )
