@@ -89,6 +89,35 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    heuristics: Annotated[list[str], typer.Argument(help="Heuristics' files, or baselines' names.")],
+    problem: ProblemName,
+    split: Annotated[str | None, typer.Option(help="A standard split.")] = None,
+    instances: Annotated[Path | None, typer.Option(help="Your own instances, JSON lines.")] = None,
+    by: Annotated[str, typer.Option(help="Figure shown: mean, ratio or median.")] = "mean",
+    as_json: Json = False,
+) -> None:
+    """Several heuristics on the same instances: one figure per class, one column per heuristic."""
+    from discovery.comparing import compare
+
+    compare(heuristics, problem, split, instances, by=by, as_json=as_json)
+
+
+@app.command()
+def bounds(
+    problem: ProblemName,
+    instances: Annotated[Path | None, typer.Option(help="Bound your own instances, JSON lines.")] = None,
+    recompute: Annotated[bool, typer.Option(help="Compute the standard splits again and report differences.")] = False,
+    write: Annotated[bool, typer.Option(help="Compute the standard splits and store their bounds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Certified bounds: of your own instances, or those stored for the standard splits."""
+    from discovery.bounding import bounds
+
+    bounds(problem, instances, recompute=recompute, write=write, as_json=as_json)
+
+
+@app.command()
 def export(
     candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, a NUMBER or baseline of the latest run.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")],

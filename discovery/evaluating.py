@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import typer
 
@@ -20,10 +19,9 @@ from evaluators.evaluate import evaluate as run_sealed
 from evaluators.heuristic import find_heuristic
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import Verdict
-from problems.base import Instance, InstanceError, Problem, SplitName
+from problems.base import Instance, InstanceError, Problem
 from problems.registry import load_problem
 
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,13 @@ def choose_instances(problem: Problem, split: str | None, instances_file: Path |
         UsageError: neither or both were named, or there is no such split.
         InstanceError: the file holds something else than instances of the problem.
     """
-    if (split is None) == (instances_file is None):
-        raise UsageError("name either --split (train, validation or test) or --instances FILE")
-    if instances_file is not None:
+    if split is None and instances_file is not None:
         return read_instances(problem, instances_file)
-    if split not in SPLITS:
-        raise UsageError(f"unknown split '{split}'; choose {', '.join(SPLITS)}")
-    return problem.split(cast(SplitName, split))
+    if split is None or instances_file is not None:
+        raise UsageError(f"name either --split ({', '.join(problem.splits)}) or --instances FILE")
+    if split not in problem.splits:
+        raise UsageError(f"{problem.name} has no split '{split}'; choose {', '.join(problem.splits)}")
+    return problem.split(split)
 
 
 def read_instances(problem: Problem, path: Path) -> list[Instance]:

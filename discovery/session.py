@@ -29,10 +29,10 @@ from evaluators.heuristic import baselines
 from evaluators.statistics import compare
 from evaluators.verdict import Verdict
 from evaluators.workers import Workers
-from problems.base import Problem, SplitName
+from problems.base import Problem
 from problems.registry import absolute_spec, load_problem
 
-SCORED_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+SCORED_SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +222,12 @@ class _Session:
                 result = compare(test.costs, rival_test.costs, self.bounds("test"), rival)
                 self.archive.add_comparison(heuristic, "test", rival, result)
 
-    async def measure(self, label: str, source: str, split: SplitName) -> None:
+    async def measure(self, label: str, source: str, split: str) -> None:
         """Evaluate a heuristic on a split and record it, unless that is done already."""
         if self.archive.evaluation(label, split) is None:
             self.archive.add_evaluation(label, split, await self.workers.evaluate(source, split))
 
-    def bounds(self, split: SplitName) -> tuple[float, ...]:
+    def bounds(self, split: str) -> tuple[float, ...]:
         return tuple(instance.bound for instance in self.archive.instances(split))
 
     def prompt(self, draft: Draft) -> str:

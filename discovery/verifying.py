@@ -40,7 +40,7 @@ def recheck(archive: Archive) -> tuple[int, list[str]]:
     checked, differences = 0, []
     with Sandbox() as sandbox:
         for split in SPLITS:
-            instances = problem.split(split)  # type: ignore[arg-type]  # SPLITS are split names
+            instances = problem.split(split)
             differences += _instances_differ(archive, problem, split, list(instances))
             for row in leaderboard(archive):
                 recorded = archive.evaluation(row.heuristic, split)

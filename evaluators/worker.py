@@ -15,7 +15,7 @@ from evaluators.evaluate import Allowance, evaluate
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import InfrastructureError
-from problems.base import Instance, SplitName
+from problems.base import Instance
 from problems.registry import load_problem
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     problem = load_problem(setup["problem"])
     allowance = Allowance(**setup["allowance"])
-    splits: dict[SplitName, Sequence[Instance]] = {}
+    splits: dict[str, Sequence[Instance]] = {}
     with Sandbox(Limits()) as sandbox:
         _say({"tier": sandbox.tier})
         for line in sys.stdin:

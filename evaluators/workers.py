@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from evaluators.evaluate import ATTEMPTS, Allowance
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import InfrastructureError, Verdict
-from problems.base import SplitName
 
 LINE_LIMIT = 64 * 1024 * 1024
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SCHED_TRACES")
@@ -23,7 +22,7 @@ PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
 class Evaluator(Protocol):
     """Evaluates a source on a split; local workers, and any other kind, look like this to the loop."""
 
-    async def evaluate(self, source: str, split: SplitName) -> Evaluation:
+    async def evaluate(self, source: str, split: str) -> Evaluation:
         """The evaluation of `source` on every instance of `split`."""
 
 
@@ -49,7 +48,7 @@ class Workers:
         while not self._idle.empty():
             await self._idle.get_nowait().stop()
 
-    async def evaluate(self, source: str, split: SplitName) -> Evaluation:
+    async def evaluate(self, source: str, split: str) -> Evaluation:
         """Have the next idle worker evaluate `source` on `split`.
 
         Raises:

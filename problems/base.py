@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Driver = Literal["once", "dispatch", "interactive"]
-SplitName = Literal["probe", "train", "validation", "test"]
 
 
 class InstanceError(ValueError):
@@ -116,6 +115,8 @@ class Problem(ABC):
     entry: ClassVar[Entry]
     brief: ClassVar[str]
     """What a model is told: the problem, the objective, the meaning of the answer. Markdown."""
+    splits: ClassVar[tuple[str, ...]] = ("probe", "train", "validation", "test")
+    """Names of the standard splits; these four must be there, others may be."""
     baselines: ClassVar[Path | None] = None
     """Folder of baseline heuristic files."""
     best_baseline: ClassVar[str | None] = None
@@ -128,8 +129,11 @@ class Problem(ABC):
     """Folder of stored bounds (JSON lines); a bound that is not there is computed."""
 
     @abstractmethod
-    def split(self, name: SplitName) -> Sequence[Instance]:
-        """The instances of a standard split, always the same ones. `probe` is a handful of train-like ones."""
+    def split(self, name: str) -> Sequence[Instance]:
+        """The instances of a standard split, always the same ones.
+
+        `probe`: a handful, to tell behaviours apart; `train` drives the search; `validation` chooses; `test` reports.
+        """
 
     @abstractmethod
     def cost(self, instance: Instance, decision: Array) -> float:

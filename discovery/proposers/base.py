@@ -46,10 +46,15 @@ class Answer:
 
 
 class Proposer(Protocol):
-    """Gives new source for a request. `operators`: the ones it knows."""
+    """Gives new source for a request."""
 
-    operators: tuple[str, ...]
-    needs_prompt: bool
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators it knows."""
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether requests must carry a rendered prompt."""
 
     async def propose(self, request: Request) -> Answer:
         """Answer one request.

@@ -214,7 +214,7 @@ class Variation:
     def _settle(self, change: Callable[[], Node], old: Node | None = None) -> Node:
         """The first result of a change that is new and fit to be proposed."""
         for _ in range(ATTEMPTS):
-            new = tidy(change())
+            new = tidy(ranking(tidy(change())))
             if new != old and new.vector and new.size <= MAX_SIZE and new.depth <= MAX_DEPTH:
                 return new
         return old or self._grow.argument()
@@ -331,6 +331,26 @@ def root_or_any(root: Node, rng: random.Random) -> Position:
     """The root half of the time, else any place of a vector."""
     places = [place for place in positions(root) if place.node.vector]
     return places[0] if rng.random() < 0.5 else rng.choice(places)
+
+
+def ranking(root: Node) -> Node:
+    """A simpler expression that ranks as `root` does: without what shifts or scales all scores alike."""
+    match root:
+        case Node(op="add", args=(a, Node(vector=False))) | Node(op="add", args=(Node(vector=False), a)):
+            return ranking(a)
+        case Node(op="sub", args=(a, Node(vector=False))):
+            return ranking(a)
+        case Node(op="add" | "sub" as op, args=(Node(vector=True) as a, b)) if (bare := ranking(a)) != a and a.op in ("add", "sub"):
+            return ranking(make(op, bare, b))
+        case Node(op="mul", args=(Node(vector=False, sign=Sign.POSITIVE), a)) | Node(
+            op="mul" | "div", args=(a, Node(vector=False, sign=Sign.POSITIVE))
+        ):
+            return ranking(a)
+        case Node(op="sqrt" | "log", args=(a,)):
+            return ranking(a)
+        case Node(op="square", args=(Node(sign=sign) as a,)) if sign:
+            return ranking(a)
+    return root
 
 
 def _fits(node: Node, need: Sign) -> bool:

@@ -16,13 +16,19 @@ from problems.base import (
     Instance,
     InstanceError,
     Problem,
-    SplitName,
     check_permutation,
 )
-from problems.smtt.instances import generate, grid
+from problems.smtt.instances import LEVELS, generate, grid
 from problems.smtt.skeleton import SKELETON
 
 HERE = Path(__file__).parent
+SIZES: dict[str, dict[int, int]] = {
+    "train": {50: 4},
+    "validation": {50: 4, 100: 4},
+    "test": {50: 4, 100: 4, 200: 2, 500: 1},
+    "paper": {20: 40, 100: 10, 200: 10, 500: 10},
+}
+"""Instances per grid cell by number of jobs. `paper`: as many as in arXiv 2510.24013, TF up to .8 as there."""
 PROBE_CELLS = [(tf, rdd) for tf in (0.4, 0.6, 0.8, 1.0) for rdd in (0.2, 0.6)]
 
 P = Argument("p", "processing times", sign="positive")
@@ -38,14 +44,16 @@ def total_tardiness(p: Array, d: Array, order: Array) -> float:
 class TotalTardiness(Problem):
     """What both problems share: instances, cost and certified optima of 1||ΣT_j."""
 
+    splits = ("probe", "train", "validation", "test", "paper")
     best_baseline = "mddc"
     bounds = HERE / "bounds"
 
-    def split(self, name: SplitName) -> Sequence[Instance]:
-        """Potts–Van Wassenhove instances; n = 50 to search, n = 50 and 100 to choose and to report."""
+    def split(self, name: str) -> Sequence[Instance]:
+        """Potts–Van Wassenhove instances: small ones to search with, all sizes to report."""
         if name == "probe":
             return [generate("probe", 50, tf, rdd, 0) for tf, rdd in PROBE_CELLS]
-        return grid(name, (50,) if name == "train" else (50, 100), per_cell=4)
+        tfs = LEVELS[:4] if name == "paper" else LEVELS
+        return [instance for n, per_cell in SIZES[name].items() for instance in grid(name, (n,), per_cell, tfs)]
 
     def validate(self, instance: Instance) -> None:
         """Lists of equal length, no negative time."""
