@@ -23,7 +23,6 @@ from problems.base import Instance, InstanceError, Problem
 from problems.registry import load_problem
 
 
-
 @dataclass(frozen=True, slots=True)
 class BoundedClasses:
     """An instance's classes and bound, as scoring wants them."""

@@ -38,9 +38,7 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     caption = "gap: Σcost/Σbound − 1 · validation chooses, test only reports"
     if rivals:
         caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
-    table = Table(
-        title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD
-    )
+    table = Table(title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD)
     for heading in (["run"] if several else []) + ["heuristic", "origin"]:
         table.add_column(heading, no_wrap=True)
     p_value = ["p"] if wide else []

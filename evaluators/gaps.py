@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -36,12 +36,14 @@ def aggregate(costs: Sequence[float], bounds: Sequence[float]) -> Gaps:
     )
 
 
-def by_class(costs: Sequence[float], bounds: Sequence[float], classes: Sequence[Iterable[str]]) -> dict[str, Gaps]:
-    """Gaps of each class apart; an instance counts in every class it belongs to. Order of first appearance."""
-    members: dict[str, list[int]] = {}
-    for index, names in enumerate(classes):
-        for name in names:
-            members.setdefault(name, []).append(index)
+def by_class(costs: Sequence[float], bounds: Sequence[float], classes: Sequence[Sequence[str]]) -> dict[str, Gaps]:
+    """Gaps of each class apart; an instance counts in every class it belongs to.
+
+    The first classes of all instances come first, then their second ones, each in order of appearance.
+    """
+    depth = max(map(len, classes), default=0)
+    order = dict.fromkeys(names[level] for level in range(depth) for names in classes if level < len(names))
+    members = {name: [index for index, names in enumerate(classes) if name in names] for name in order}
     return {
         name: aggregate([costs[i] for i in indices], [bounds[i] for i in indices]) for name, indices in members.items()
     }

@@ -28,7 +28,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
-        keep_trailing_newline=False,
+        keep_trailing_newline=True,
     )
 
 

@@ -72,7 +72,11 @@ def endpoint(answer: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Endpoin
             text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
             kind = "text/html" if isinstance(reply.body, str) else "application/json"
             self.send_response(reply.status)
-            for name, value in {"Content-Type": kind, **reply.headers, "Content-Length": str(len(text.encode()))}.items():
+            for name, value in {
+                "Content-Type": kind,
+                **reply.headers,
+                "Content-Length": str(len(text.encode())),
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text.encode())

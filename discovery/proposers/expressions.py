@@ -722,7 +722,7 @@ _GROWTH: Mapping[str, float] = {
 }
 """How often each operator is drawn; `scale` is the product with a constant."""
 
-_REDUCTIONS: Mapping[str, float] = {"mean": 4, "max": 2, "min": 2, "sum": 2, "std": 1}
+_REDUCTIONS: Mapping[str, float] = {"mean": 4, "max": 2, "min": 2, "sum": 2, "std": 2, "size": 1}
 
 
 def operand_needs(op: str, need: Sign) -> tuple[Sign, ...] | None:
@@ -743,6 +743,14 @@ def operand_needs(op: str, need: Sign) -> tuple[Sign, ...] | None:
         case "std":
             return None if need is POSITIVE else (ANY,)
     return tuple(max(need, least) for least in OPERATORS[op].needs)
+
+
+def lifted(node: Node, need: Sign) -> Node:
+    """The node, or 1 + |node| or |node| where that is needed."""
+    if node.sign >= need:
+        return node
+    size = node if node.sign else make("abs", node)
+    return size if need is NONNEGATIVE else make("add", ONE, size)
 
 
 class Grower:
@@ -780,22 +788,16 @@ class Grower:
         return self.argument(need, vector=vector)
 
     def argument(self, need: Sign = ANY, *, vector: bool = True) -> Node:
-        """An argument, made nonnegative or positive if none is by itself."""
-        fitting = [node for node in self._arguments if node.vector or not vector]
-        if signed := [node for node in fitting if node.sign >= need]:
-            return self._rng.choice(signed)
-        size = make("abs", self._rng.choice(fitting))
-        return make("add", ONE, size) if need is POSITIVE else size
+        """An argument, lifted if its own sign is not enough."""
+        return lifted(self._rng.choice([node for node in self._arguments if node.vector or not vector]), need)
 
     def reduction(self, need: Sign = ANY) -> Node:
-        """The mean, maximum … of a vector argument."""
-        op = self._draw(_REDUCTIONS)
-        needs = operand_needs(op, need)
-        return make(op, self.argument(*needs)) if needs else self.reduction(need)
+        """The mean, maximum … of a vector argument, lifted if its own sign is not enough."""
+        return lifted(make(self._draw(_REDUCTIONS), self.argument()), need)
 
     def constant(self) -> Node:
-        """A number from .01 to 10, with two digits."""
-        return constant(float(f"{10 ** self._rng.uniform(-2, 1):.2g}"))
+        """A number from .001 to 10, with two digits."""
+        return constant(float(f"{10 ** self._rng.uniform(-3, 1):.2g}"))
 
     def _draw(self, weights: Mapping[str, float]) -> str:
         return self._rng.choices(list(weights), weights=list(weights.values()))[0]

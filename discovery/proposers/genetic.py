@@ -245,9 +245,9 @@ class Variation:
         return make("mul", self._factor(), node) if self._rng.random() < 0.25 else node
 
     def _ratio(self) -> Node:
-        """A pure number per job: one thing over another."""
-        above = self._grow.tree(self._rng.choice((1, 1, 2)), NONNEGATIVE)
-        return make("div", above, self._grow.tree(self._rng.choice((1, 2, 2)), POSITIVE, vector=False))
+        """A pure number: one thing over another."""
+        above = self._grow.leaf(NONNEGATIVE, vector=False)
+        return make("div", above, self._grow.leaf(POSITIVE, vector=False))
 
     # --- mutations
 
@@ -283,8 +283,8 @@ class Variation:
         return make(op, node, self._grow.tree(self._rng.randint(1, 3), need))
 
     def _term(self, need: Sign) -> Node:
-        term = self._grow.tree(self._rng.randint(1, 3), need)
-        if self._rng.random() < 0.4:
+        term = self._grow.tree(self._rng.choice((1, 1, 2, 3)), need)
+        for _ in range(self._rng.choice((0, 1, 1, 2))):
             term = make("mul", term, self._ratio())
         return make("mul", self._factor(), term)
 

@@ -56,12 +56,17 @@ def test_another_draft_under_a_committed_number_is_refused(tmp_path: Path) -> No
             archive.recall(replace(DRAFT, operator="tune"))
 
 
-@pytest.mark.parametrize("statement", ["UPDATE outcome SET score = 0", "DELETE FROM answer", "UPDATE meta SET value = 1"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE outcome SET score = 0", "DELETE FROM answer", "UPDATE meta SET value = 1"]
+)
 def test_the_archive_is_append_only(tmp_path: Path, statement: str) -> None:
     """The database itself refuses to change or delete a row, whoever asks."""
     with Archive(tmp_path / "r", "create") as archive:
         record(archive)
-    with sqlite3.connect(tmp_path / "r" / "archive.db") as db, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+    with (
+        sqlite3.connect(tmp_path / "r" / "archive.db") as db,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
         db.execute(statement)
 
 
@@ -100,7 +105,7 @@ def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[:100] = b"x" * 100
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match="is damaged .* restore it from a copy"):
+    with pytest.raises(ArchiveError, match=r"is damaged .* restore it from a copy"):
         Archive(tmp_path / "r", "read")
 
 
@@ -126,7 +131,7 @@ def test_a_full_disk_loses_nothing_committed(tmp_path: Path) -> None:
     record(archive)
     pages = archive._db.execute("PRAGMA page_count").fetchone()[0]
     archive._db.execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(ArchiveError, match="disk is full.*discover resume"):
+    with pytest.raises(ArchiveError, match=r"disk is full.*discover resume"):
         for number in range(1, 2000):
             record(archive, replace(CANDIDATE, draft=replace(DRAFT, number=number), source="x" * 500))
     kept = archive.committed()

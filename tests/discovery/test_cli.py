@@ -42,7 +42,7 @@ def test_the_leaderboard_is_sorted_by_validation_and_names_its_bounds(small_run:
     gaps = [row["validation"]["ratio_gap_pct"] for row in board]  # type: ignore[index]
     assert gaps == sorted(gaps)
     found = [row for row in board if row["origin"] != "baseline"]
-    assert 1 <= len(found)
+    assert found
     assert sum("test" in row for row in found) <= 2
     for row in board:
         assert row["validation"]["bound_kinds"] == {"optimal": 200}  # type: ignore[index]
@@ -95,7 +95,10 @@ def test_an_export_stands_alone_and_decides_as_scored(small_run: Path, tmp_path:
     problem = load_problem("smtt_dispatch")
     instances = problem.split("test")[:60:7]
     lines = "".join(json.dumps({"p": i["p"].tolist(), "d": i["d"].tolist()}) + "\n" for i in instances)
-    numpy_only = f"import sys; sys.path[:] = [p for p in sys.path if p and {str(Path.cwd())!r} != p]; import runpy; runpy.run_path({str(module)!r}, run_name='__main__')"
+    numpy_only = (
+        f"import sys, runpy; sys.path[:] = [p for p in sys.path if p and p != {str(Path.cwd())!r}];"
+        f" runpy.run_path({str(module)!r}, run_name='__main__')"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", numpy_only], input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
@@ -128,9 +131,7 @@ def test_evaluate_a_baseline_on_a_split(tmp_path: Path) -> None:
 def test_evaluate_own_instances_bounded_on_the_spot(tmp_path: Path) -> None:
     """A hand-solved instance: jobs (p, d) = (2, 2), (1, 2), (3, 3); the optimum is 4, and EDD attains it."""
     (tmp_path / "mine.jsonl").write_text('{"p": [2, 1, 3], "d": [2, 2, 3]}\n\n{"d": [9], "p": [4]}\n')
-    result = discover(
-        "evaluate", "edd", "--problem", "smtt", "--instances", "mine.jsonl", "--json", cwd=tmp_path
-    )
+    result = discover("evaluate", "edd", "--problem", "smtt", "--instances", "mine.jsonl", "--json", cwd=tmp_path)
     record = json.loads(result.stdout)
     assert (record["instances"], record["bound_kinds"]) == (2, {"optimal": 2})
     assert record["ratio_gap_pct"] == pytest.approx(0)
@@ -173,7 +174,10 @@ def test_a_failing_heuristic_ends_in_its_verdict_and_exit_code_1(tmp_path: Path,
         (["evaluate", "mdd", "--problem", "smtt", "--split", "tset"], "has no split 'tset'"),
         (["evaluate", "mxx", "--problem", "smtt", "--split", "test"], "neither a file nor a baseline"),
         (["evaluate", "mdd", "--problem", "smtt", "--instances", "absent.jsonl"], "cannot be read"),
-        (["evaluate", "mdd", "--problem", "smtt", "--instances", "lengths.jsonl"], "line 2: lists of different lengths"),
+        (
+            ["evaluate", "mdd", "--problem", "smtt", "--instances", "lengths.jsonl"],
+            "line 2: lists of different lengths",
+        ),
         (["evaluate", "mdd", "--problem", "smtt", "--instances", "negative.jsonl"], "'p' of job 1 is -2"),
         (["evaluate", "mdd", "--problem", "smtt", "--instances", "nojson.jsonl"], "line 1: no JSON"),
         (["evaluate", "mdd", "--problem", "smtt", "--instances", "empty.jsonl"], "holds no instance"),
@@ -237,7 +241,16 @@ def test_ctrl_c_loses_nothing_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_doctor_and_problems_answer_in_text_and_json(tmp_path: Path) -> None:
     """Doctor names Python, cores, isolation, solvers, GPU, engines and endpoint; problems lists the built-in ones."""
     report = json.loads(discover("doctor", "--json", cwd=tmp_path).stdout)
-    for name in ("python", "cores", "isolation", "MIP solver (HiGHS)", "GPU", "engine torch", "engine vllm", "endpoint"):
+    for name in (
+        "python",
+        "cores",
+        "isolation",
+        "MIP solver (HiGHS)",
+        "GPU",
+        "engine torch",
+        "engine vllm",
+        "endpoint",
+    ):
         assert report[name]
     assert "isolation" in discover("doctor", cwd=tmp_path).stdout
     listed = json.loads(discover("problems", "--json", cwd=tmp_path).stdout)

@@ -22,7 +22,8 @@ def history(folder: Path) -> list[tuple[object, ...]]:
     """Everything about a run's candidates that must not depend on timing."""
     with sqlite3.connect(folder / "runs" / "small" / "archive.db") as db:
         return db.execute(
-            "SELECT number, island, operator, parents, source, outcome.verdict, outcome.detail, score, outcome.signature, costs"
+            "SELECT number, island, operator, parents, source, outcome.verdict, outcome.detail, score,"
+            " outcome.signature, costs"
             " FROM request JOIN answer USING (number) JOIN outcome USING (number)"
             " LEFT JOIN evaluation ON heuristic = CAST(number AS TEXT) AND split = 'train' ORDER BY number"
         ).fetchall()

@@ -30,6 +30,7 @@ def test_all_zero_bounds_have_no_ratio() -> None:
 def test_an_instance_counts_in_each_of_its_classes() -> None:
     """Classes may overlap; each is aggregated by itself."""
     classes = by_class([11.0, 30.0], [10.0, 20.0], [("a", "all"), ("b", "all")])
+    assert list(classes) == ["a", "b", "all"]
     assert classes["a"].ratio_gap_pct == pytest.approx(10)
     assert classes["b"].ratio_gap_pct == pytest.approx(50)
     assert classes["all"] == aggregate([11.0, 30.0], [10.0, 20.0])

@@ -36,6 +36,8 @@ def test_noise_is_not_significant_most_of_the_time() -> None:
     bounds = np.full(60, 100.0)
     hits = 0
     for _ in range(200):
-        p = compare(list(bounds + rng.normal(10, 1, 60)), list(bounds + rng.normal(10, 1, 60)), list(bounds), "r").wilcoxon_p
+        p = compare(
+            list(bounds + rng.normal(10, 1, 60)), list(bounds + rng.normal(10, 1, 60)), list(bounds), "r"
+        ).wilcoxon_p
         hits += p is not None and p < 0.05
     assert 1 <= hits <= 25

@@ -314,6 +314,10 @@ def expand(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: i
                 low = high
             while low > 0 and times[low - 1] + work[r + 1] > d[k]:
                 low -= 1
+        if high == 0:
+            break
+        if low >= high:
+            continue
         x = members[r + 1]
         some = advance(times[low:high], rise[low:high], open_[low:high], p[k], d[k], p[x], d[x], work[r + 1])
         if some < 0 and not open_branch(jobs, tables, s, members, work, m, r, times[low:high], open_[low:high]):

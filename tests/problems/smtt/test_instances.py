@@ -13,7 +13,7 @@ def test_instances_are_the_same_on_every_machine_and_day() -> None:
 def test_splits_do_not_mix() -> None:
     """No instance of one split occurs in another."""
     problem = load_problem("smtt_dispatch")
-    digests = [instance.digest for split in ("probe", "train", "validation", "test") for instance in problem.split(split)]
+    digests = [instance.digest for split in problem.splits for instance in problem.split(split)]
     assert len(digests) == len(set(digests))
 
 

@@ -1,0 +1,53 @@
+import itertools
+
+import pytest
+
+from discovery.operators import PARENTS
+from discovery.proposers.base import Parent
+from problems.registry import BUILT_IN, load_problem
+from prompts.render import operators, render
+
+PARENTS_SHOWN = (Parent("def priority(p, d, t):\n    return d\n", 1.25, "7"), Parent("SECOND SOURCE", 2.5, "9"))
+
+
+def facts(name: str) -> dict[str, object]:
+    """What a session tells the templates about a problem."""
+    problem = load_problem(name)
+    entry = problem.entry
+    return {
+        "brief": problem.brief,
+        "signature": entry.signature,
+        "arguments": entry.arguments,
+        "returns": entry.returns,
+    }
+
+
+@pytest.mark.parametrize("problem", list(BUILT_IN))
+@pytest.mark.parametrize("operator", operators())
+def test_every_operator_renders_for_every_problem(problem: str, operator: str) -> None:
+    """The prompt tells the problem, the signature and the parents with their gaps, and leaves nothing unfilled."""
+    parents = PARENTS_SHOWN[: PARENTS[operator]]
+    text = render(operator, facts(problem), parents, "1:2")
+    assert load_problem(problem).brief in text
+    assert load_problem(problem).entry.signature in text
+    for parent in parents:
+        assert parent.source.strip() in text
+        assert f"{parent.score:.3f} %" in text
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+def test_the_unchanging_part_comes_first() -> None:
+    """Prompts of all operators and requests share the same beginning, up to the rules, so endpoints can cache it."""
+    texts = [render(op, facts("smtt"), PARENTS_SHOWN[: PARENTS[op]], f"1:{i}") for i, op in enumerate(operators())]
+    shared = itertools.takewhile(lambda signs: len(set(signs)) == 1, zip(*texts, strict=False))
+    common = "".join(signs[0] for signs in shared)
+    assert "# Rules" in common
+    assert len(common) > 0.5 * min(map(len, texts))
+
+
+def test_equal_requests_give_equal_prompts_and_seeds_vary_them() -> None:
+    """A prompt is reproducible from its seed; over seeds the hint varies."""
+    texts = {render("create", facts("smtt"), (), f"1:{i}") for i in range(30)}
+    assert len(texts) > 3
+    assert render("create", facts("smtt"), (), "1:5") == render("create", facts("smtt"), (), "1:5")
