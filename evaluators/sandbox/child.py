@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import resource
-import signal
-import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from evaluators.sandbox import driver
 from evaluators.sandbox.control import REPLY, Reply
+from evaluators.sandbox.seal import die_with
+from evaluators.sandbox.seccomp import Filter
 
-QUESTIONS, ANSWERS, CONTROL = 3, 4, 5
-"""The descriptors a child has beside the standard ones; `CONTROL` is closed before the candidate is read."""
+QUESTIONS, ANSWERS, SOURCE, CONTROL = 3, 4, 5, 6
+"""The descriptors a child has beside the standard ones; the last two are closed before the candidate runs."""
 
-PR_SET_PDEATHSIG = 1
 OPEN_FILES = 64
 EXIT_DONE, EXIT_FAILED = 0, 70
 
-libc = ctypes.CDLL(None, use_errno=True)
+
+class Confinement(NamedTuple):
+    """What a child puts on beyond what it inherits. `limits` are pairs for `setrlimit(2)`."""
+
+    zygote: int
+    limits: dict[int, int]
+    filter: Filter | None
 
 
-def run(zygote: int, descriptors: Sequence[int], cpu_seconds: int, address_space: int) -> NoReturn:
+def limits(cpu_seconds: int, address_space: int) -> dict[int, int]:
+    """The kernel's limits: the last resort for CPU time, the only one for memory and files.
+
+    An `address_space` of 0 stands for any.
+    """
+    limits = {
+        # One second more than the supervisor allows, which counts finer and says what happened.
+        resource.RLIMIT_CPU: cpu_seconds + 1,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NPROC: 0,
+    }
+    if address_space:
+        limits[resource.RLIMIT_AS] = address_space
+    return limits
+
+
+def run(descriptors: Sequence[int], confinement: Confinement) -> NoReturn:
     """Become the child that answers questions; never returns into the zygote's code.
 
-    `descriptors` are those of the questions, of the answers and of the zygote's control socket.
+    `descriptors` are those of the questions, of the answers, of the source and of the zygote's control socket.
     """
     status = EXIT_FAILED
     try:
         keep_only(descriptors)
-        confine(zygote, cpu_seconds, address_space)
+        confine(confinement)
         random.seed(0)  # Python reseeds it after every fork
-        driver.serve(QUESTIONS, ANSWERS)
+        driver.serve(QUESTIONS, ANSWERS, SOURCE)
         status = EXIT_DONE
     finally:
         os._exit(status)
 
 
-def confine(zygote: int, cpu_seconds: int, address_space: int) -> None:
+def confine(confinement: Confinement) -> None:
     """Give up what a candidate must not have, and report on the control socket that this is done."""
     try:
         os.setsid()
-        die_with(zygote)
-        limit_resources(cpu_seconds, address_space)
+        die_with(confinement.zygote)
+        for kind, limit in confinement.limits.items():
+            lower(kind, limit)
+        if confinement.filter is not None:
+            confinement.filter.install()  # last: it forbids all of the above
     except BaseException:
         traceback.print_exc()  # into the zygote's standard error, where the supervisor finds it
         os.write(CONTROL, REPLY.pack(*Reply(0)))
@@ -54,16 +79,6 @@ def confine(zygote: int, cpu_seconds: int, address_space: int) -> None:
     os.write(CONTROL, REPLY.pack(*Reply(os.getpid())))
     os.close(CONTROL)
     os.dup2(1, 2)
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends. Linux only; elsewhere, do nothing."""
-    if sys.platform != "linux":
-        return
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(EXIT_FAILED)
 
 
 def keep_only(descriptors: Sequence[int]) -> None:
@@ -75,19 +90,8 @@ def keep_only(descriptors: Sequence[int]) -> None:
     os.closerange(3 + len(copies), os.sysconf("SC_OPEN_MAX"))
 
 
-def limit_resources(cpu_seconds: int, address_space: int) -> None:
-    """Set the kernel's limits: the last resort for CPU time, the only one for memory and files."""
-    limits = {
-        # One second more than the supervisor allows, which counts finer and says what happened.
-        resource.RLIMIT_CPU: cpu_seconds + 1,
-        resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NPROC: 0,
-    }
-    if address_space:
-        limits[resource.RLIMIT_AS] = address_space
-    for kind, limit in limits.items():
-        _, hard = resource.getrlimit(kind)
-        lowest = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (lowest, lowest))
+def lower(kind: int, limit: int) -> None:
+    """Set a limit of the kernel's, unless there is a lower one."""
+    _, hard = resource.getrlimit(kind)
+    lowest = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (lowest, lowest))

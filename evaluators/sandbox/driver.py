@@ -31,8 +31,9 @@ class Fault(Exception):
         self.text = text
 
 
-def serve(questions: int, answers: int) -> None:
-    """Answer the frames that come through `questions`; the first holds the heuristic's source."""
+def serve(questions: int, answers: int, source: int) -> None:
+    """Answer the frames that come through `questions`; the first asks to load the heuristic from `source`."""
+    text = read_all(source)
     # Given back when memory runs out, so that there is enough left to say so.
     reserve = mmap.mmap(-1, 4 << 20)
     module = types.ModuleType(MODULE)
@@ -40,7 +41,7 @@ def serve(questions: int, answers: int) -> None:
     sequence = 0
     while (question := read_frame(questions, sequence)) is not None:
         try:
-            kind, payload = answer(vars(module), *question)
+            kind, payload = answer(vars(module), text, *question)
         except Fault as fault:
             kind, payload = wire.FAULT, wire.pack_fault(fault.verdict, fault.text)
         except MemoryError as error:
@@ -52,10 +53,10 @@ def serve(questions: int, answers: int) -> None:
         sequence += 1
 
 
-def answer(namespace: dict[str, Any], kind: int, payload: bytes) -> tuple[int, bytes]:
+def answer(namespace: dict[str, Any], source: bytes, kind: int, payload: bytes) -> tuple[int, bytes]:
     """Kind and payload of the answer to one question."""
-    if kind == wire.SOURCE:
-        load(namespace, payload)
+    if kind == wire.LOAD:
+        load(namespace, source)
         return wire.DONE, b""
     name, arrays = wire.unpack_question(payload)
     function = find(namespace, name)
@@ -69,7 +70,8 @@ def answer(namespace: dict[str, Any], kind: int, payload: bytes) -> tuple[int, b
 def load(namespace: dict[str, Any], source: bytes) -> None:
     """Run the heuristic's file in `namespace`."""
     try:
-        code = compile(source, FILENAME, "exec", dont_inherit=True)
+        # Decoded here, so that no line of the file can ask for another encoding and read as something else.
+        code = compile(source.decode(), FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise Fault("bad_source", f"{type(error).__name__}: {error.msg} (line {error.lineno})") from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
@@ -150,6 +152,13 @@ def describe(error: BaseException) -> str:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return text if line is None else f"{text} (line {line})"
+
+
+def read_all(descriptor: int) -> bytes:
+    """Everything a descriptor holds; it is closed."""
+    data = b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
+    os.close(descriptor)
+    return data
 
 
 def read_frame(questions: int, sequence: int) -> tuple[int, bytes] | None:

@@ -14,6 +14,8 @@ CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x0200000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 ALL = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 
+HOST = b"sandbox"
+
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 MNT_DETACH = 2
@@ -30,8 +32,7 @@ def enter() -> None:
     checked(libc.unshare(ALL), "unshare")
     for name, line in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
         Path("/proc/self", name).write_text(line)
-    name = b"sandbox"
-    checked(libc.sethostname(name, ctypes.c_size_t(len(name))), "sethostname")
+    checked(libc.sethostname(HOST, ctypes.c_size_t(len(HOST))), "sethostname")
 
 
 def empty_root() -> None:

@@ -20,11 +20,17 @@ class Reaper:
     """
 
     def __init__(self) -> None:
-        self.alone = False
-        """Whether all processes that this one sees are its own, as the first of a pid namespace."""
+        self._alone = False
         self._children: int | None = None
         with suppress(OSError):
             self._children = os.open("/proc/thread-self/children", os.O_RDONLY)
+
+    def rule_alone(self) -> None:
+        """Know that all processes that this one sees are its own, as the first of a pid namespace."""
+        self._alone = True
+        if self._children is not None:
+            os.close(self._children)
+            self._children = None
 
     def reap(self, pid: int, grace: float) -> Reply:
         """Wait up to `grace` seconds for a child to end, kill it and what it started, and say how it ended."""
@@ -34,7 +40,7 @@ class Reaper:
         kill(pid)
         with suppress(ProcessLookupError, PermissionError):  # the group exists only once the child has made it
             os.killpg(pid, signal.SIGKILL)
-        if self.alone:
+        if self._alone:
             kill(-1)
         _, status, usage = os.wait4(pid, 0)
         self._reap_strays()
@@ -46,11 +52,11 @@ class Reaper:
             while True:
                 for stray in self._strays():
                     kill(stray)
-                os.waitpid(-1, 0 if self.alone or self._children is not None else os.WNOHANG)
+                os.waitpid(-1, 0 if self._alone or self._children is not None else os.WNOHANG)
 
     def _strays(self) -> list[int]:
         """The other children of this process; where it is alone, they are dead already."""
-        if self.alone or self._children is None:
+        if self._alone or self._children is None:
             return []
         return [int(word) for word in os.pread(self._children, 1 << 16, 0).split()]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evaluators.sandbox import wire
 from evaluators.sandbox.launcher import Zygote
 from evaluators.sandbox.limits import Limits
+from evaluators.sandbox.sealed import sealed
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 
 MAX_SOURCE = 256 << 10
@@ -35,8 +36,8 @@ class Session:
         self._look_at = 0.0
         self._cpu_seconds = 0.0
         self._ended: Exception | None = None
-        self._connect()
-        self._exchange(wire.SOURCE, data)
+        self._connect(data)
+        self._exchange(wire.LOAD, b"")
 
     def __enter__(self) -> Self:
         return self
@@ -85,20 +86,22 @@ class Session:
         if self._ended is None:
             self._end(RuntimeError("the session is closed"))
 
-    def _connect(self) -> None:
-        """Fork the child with a pipe each way."""
+    def _connect(self, source: bytes) -> None:
+        """Fork the child with a pipe each way and its source."""
+        code = sealed(source)
         their_questions, self._questions = os.pipe()
         self._answers, their_answers = os.pipe()
         for descriptor in (self._questions, self._answers):
             os.set_blocking(descriptor, False)
         try:
-            self._pid = self._zygote.fork(self.limits, their_questions, their_answers)
+            self._pid = self._zygote.fork(self.limits, their_questions, their_answers, code)
         except InfrastructureError:
             self._close_pipes()
             raise
         finally:
             os.close(their_questions)
             os.close(their_answers)
+            os.close(code)
         self._writable, self._readable = select.poll(), select.poll()
         self._writable.register(self._questions, select.POLLOUT)
         self._readable.register(self._answers, select.POLLIN)
@@ -243,5 +246,7 @@ def describe_death(status: int, killed: bool, limits: Limits) -> tuple[Verdict, 
     number = os.WTERMSIG(status)
     if number == signal.SIGXCPU:
         return Verdict.cpu_limit, f"more than {limits.cpu_seconds:g} s of CPU time"
+    if number == signal.SIGSYS:
+        return Verdict.policy_violation, "asked the kernel for more than memory and time: a file, a process, a network"
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return Verdict.crash, f"killed by {name}"

@@ -8,18 +8,30 @@ from typing import Self
 from evaluators.sandbox.launcher import Zygote, ZygoteDied
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
+from evaluators.sandbox.tiers import ALL, IsolationUnavailable, Layer, Tier, check, tier_of
 from evaluators.verdict import InfrastructureError
 
 
 class Sandbox:
     """Runs candidates, one at a time, each in a process of its own. A context manager; not thread-safe.
 
-    To use several cores, make a sandbox for each.
+    To use several cores, make a sandbox for each. `layers` are those to be used where the machine has them: all,
+    but for tests of what the others are worth.
+
+    Raises:
+        IsolationUnavailable: the machine cannot give the tier `min_tier`.
+        InfrastructureError: the sandbox could not be started.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, min_tier: Tier | str = Tier.rlimits_only, layers: Layer = ALL
+    ) -> None:
         self.limits = limits or Limits()
-        self._zygote: Zygote | None = Zygote()
+        self._wanted = layers
+        self._zygote: Zygote | None = None
+        self._tier = Tier(min_tier)
+        self._zygote = self._start()
+        self._tier = tier_of(self._zygote.layers)
         self._session: Session | None = None
 
     def __enter__(self) -> Self:
@@ -29,9 +41,9 @@ class Sandbox:
         self.close()
 
     @property
-    def tier(self) -> str:
-        """Which isolation is active."""
-        return "rlimits-only"
+    def tier(self) -> Tier:
+        """Which isolation is active; a zygote that replaces another one has it too, or is refused."""
+        return self._tier
 
     @property
     def zygote_pid(self) -> int | None:
@@ -70,5 +82,18 @@ class Sandbox:
                 return Session(self._zygote, source, limits)
             except ZygoteDied:
                 self._zygote.close()
-        self._zygote = Zygote()
+        try:
+            self._zygote = self._start()
+        except IsolationUnavailable as error:  # at the start it was available
+            raise InfrastructureError(str(error)) from error
         return Session(self._zygote, source, limits)
+
+    def _start(self) -> Zygote:
+        """A new zygote, of the tier that there was, or at first of the least that is accepted."""
+        zygote = Zygote(self._wanted)
+        try:
+            check(tier_of(zygote.layers), self._tier)
+        except IsolationUnavailable:
+            zygote.close()
+            raise
+        return zygote

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -118,7 +118,9 @@ def whole_numbers(name: str, values: Iterable[int]) -> list[int]:
     Raises:
         InstanceError: `values` is not a flat sequence of whole numbers.
     """
-    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        return cast(list[int], values.tolist())
+    listed = list(values)
     for j, value in enumerate(listed):
         if not isinstance(value, int | np.integer):
             raise InstanceError(

@@ -147,7 +147,7 @@ def f():
     return [len(os.environ), len("".join(sys.argv + sys.orig_argv)), len(project), len(paths), len(fds)]
 def is_open(fd):
     try:
-        os.fstat(fd)
+        os.dup2(fd, fd)
     except OSError:
         return False
     return True
