@@ -24,6 +24,7 @@ class Progress:
         self._phase = "starting"
         self._done = self._valid = self._new = 0
         self._cost = 0.0
+        self._ended: float | None = None
         self._best: tuple[float, str] | None = None
         self._started = self._printed = time.monotonic()
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._line)
@@ -45,6 +46,8 @@ class Progress:
         """A new phase began."""
         if name == "search":
             self._started = time.monotonic()
+        elif self._phase == "search":
+            self._ended = time.monotonic()
         self._phase = name
         if not self._console.is_terminal:
             self._console.print(f"{name} …")
@@ -62,18 +65,18 @@ class Progress:
             self._console.print(self._line())
 
     def _line(self) -> Text:
-        seconds = time.monotonic() - self._started
+        seconds = (self._ended or time.monotonic()) - self._started
         if not self._done:
             return Text(f"{self._phase} …")
-        best = f"{self._best[0]:.3f} % (#{self._best[1]}, train)" if self._best else "none yet"
+        best = f"{self._best[0]:.3f} % (#{self._best[1]})" if self._best else "none yet"
         parts = (
-            f"{self._done}/{self._total} candidates",
-            f"{100 * self._valid / self._done:.0f} % valid",
-            f"{100 * self._new / self._done:.0f} % new",
+            f"candidates {self._done}/{self._total}",
+            f"valid {100 * self._valid / self._done:.0f} %",
+            f"new {100 * self._new / self._done:.0f} %",
             f"best gap {best}",
             f"{self._done / max(seconds, 1e-9):.1f}/s",
-            f"cost {self._cost:.4f}",
+            f"cost {self._cost:.2f}",
             f"{seconds:.0f} s",
-            self._phase,
+            *([] if self._phase == "search" else [self._phase]),
         )
         return Text(" · ".join(parts))

@@ -12,17 +12,24 @@ from evaluators.evaluation import Evaluation
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
-from problems.base import Instance, InvalidDecision, Problem
+from problems.base import Array, Instance, InvalidDecision, Problem
 
 ATTEMPTS = 3
+AGAIN = 3
+"""At most so many instances are asked twice, to catch decisions that do not depend on the instance alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a heuristic may use: the problem's CPU limit times `cpu_scale`, five times that by the wall clock."""
+    """What a heuristic may use: the problem's CPU limit times `cpu_scale`, five times that by the wall clock.
+
+    With `fresh_process` each instance is asked in a process of its own, as interactive problems always do:
+    their heuristics may remember what they have seen of an instance, and must not take it to the next.
+    """
 
     cpu_scale: float = 1.0
     memory_mb: int = 512
+    fresh_process: bool = False
 
     def limits(self, problem: Problem, instances: Sequence[Instance]) -> Limits:
         """The limits for one run over `instances`; half a second is added for the start."""
@@ -42,31 +49,58 @@ def evaluate(
     Raises:
         InfrastructureError: the evaluator itself failed, three times in a row.
     """
-    limits = allowance.limits(problem, instances)
     for _ in range(ATTEMPTS - 1):
         try:
-            return _attempt(problem, source, instances, sandbox, limits)
+            return _attempt(problem, source, instances, sandbox, allowance)
         except InfrastructureError:
             continue
-    return _attempt(problem, source, instances, sandbox, limits)
+    return _attempt(problem, source, instances, sandbox, allowance)
 
 
 def _attempt(
-    problem: Problem, source: str, instances: Sequence[Instance], sandbox: Sandbox, limits: Limits
+    problem: Problem, source: str, instances: Sequence[Instance], sandbox: Sandbox, allowance: Allowance
 ) -> Evaluation:
-    costs: list[float] = []
-    signature = hashlib.sha256()
     try:
-        with sandbox.open(source, limits) as session:
-            for instance in instances:
-                try:
-                    decision = problem.decide(instance, session.ask)
-                    problem.check(instance, decision)
-                except InvalidDecision as error:
-                    raise CandidateFault(Verdict.invalid_decision, str(error)) from error
-                costs.append(problem.cost(instance, decision))
-                signature.update(np.ascontiguousarray(decision).tobytes() + b"|")
-            cpu = session.cpu_seconds
+        decisions, cpu = _decide(problem, source, instances, sandbox, allowance)
+        again = _asked_again(len(instances))
+        repeated, _ = _decide(problem, source, [instances[i] for i in again], sandbox, allowance)
+        if [_bytes(decisions[i]) for i in again] != [_bytes(decision) for decision in repeated]:
+            raise CandidateFault(Verdict.invalid_decision, "decisions depend on earlier instances or on chance")
     except CandidateFault as fault:
         return Evaluation(fault.verdict, fault.detail, (), 0.0, "")
-    return Evaluation(Verdict.ok, "", tuple(costs), cpu, signature.hexdigest()[:32])
+    costs = tuple(problem.cost(instance, decision) for instance, decision in zip(instances, decisions, strict=True))
+    signature = hashlib.sha256(b"".join(_bytes(decision) + b"|" for decision in decisions)).hexdigest()[:32]
+    return Evaluation(Verdict.ok, "", costs, cpu, signature)
+
+
+def _decide(
+    problem: Problem, source: str, instances: Sequence[Instance], sandbox: Sandbox, allowance: Allowance
+) -> tuple[list[Array], float]:
+    """The checked decisions on `instances`, asked in this order, and the CPU seconds they took."""
+    alone = allowance.fresh_process or problem.entry.driver == "interactive"
+    if alone and len(instances) > 1:
+        parts = [_decide(problem, source, [instance], sandbox, allowance) for instance in instances]
+        return [decision for decisions, _ in parts for decision in decisions], sum(cpu for _, cpu in parts)
+    decisions = []
+    with sandbox.open(source, allowance.limits(problem, instances)) as session:
+        for instance in instances:
+            try:
+                decision = problem.decide(instance, session.ask)
+                problem.check(instance, decision)
+            except InvalidDecision as error:
+                raise CandidateFault(Verdict.invalid_decision, str(error)) from error
+            decisions.append(decision)
+        return decisions, session.cpu_seconds
+
+
+def _asked_again(count: int) -> list[int]:
+    """Which of `count` instances to ask again in a fresh process, the last one first.
+
+    The one that came last finds nothing to remember now; those that came early find what they had not.
+    """
+    spread = sorted({count - 1, count // 2, 0} if count else (), reverse=True)
+    return spread[: min(AGAIN, 1 + count // 10)]
+
+
+def _bytes(decision: Array) -> bytes:
+    return np.ascontiguousarray(decision).tobytes()

@@ -5,9 +5,9 @@ Started by `evaluators.workers`. It ends when its standard input does, so it nev
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,6 @@ from evaluators.evaluate import Allowance, evaluate
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import InfrastructureError
-from problems.base import Instance
 from problems.registry import load_problem
 
 
@@ -24,12 +23,12 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     problem = load_problem(setup["problem"])
     allowance = Allowance(**setup["allowance"])
-    splits: dict[str, Sequence[Instance]] = {}
+    instances_of = functools.cache(problem.split)
     with Sandbox(Limits()) as sandbox:
         _say({"tier": sandbox.tier})
         for line in sys.stdin:
             job = json.loads(line)
-            instances = splits.setdefault(job["split"], problem.split(job["split"]))
+            instances = instances_of(job["split"])
             try:
                 _say(asdict(evaluate(problem, job["source"], instances, sandbox, allowance)))
             except InfrastructureError as error:
