@@ -15,8 +15,6 @@ from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 from problems.base import Array, Instance, InvalidDecision, Problem
 
 ATTEMPTS = 3
-AGAIN = 3
-"""At most so many instances are asked twice, to catch decisions that do not depend on the instance alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +92,12 @@ def _decide(
 
 
 def _asked_again(count: int) -> list[int]:
-    """Which of `count` instances to ask again in a fresh process, the last one first.
+    """Which of `count` instances to ask again in a fresh process: the last, the first, one between, in this order.
 
-    The one that came last finds nothing to remember now; those that came early find what they had not.
+    The last one now comes without what was seen before it, the first one with something, and both in another
+    place than before: what decides by its memory, or by counting, decides otherwise.
     """
-    spread = sorted({count - 1, count // 2, 0} if count else (), reverse=True)
-    return spread[: min(AGAIN, 1 + count // 10)]
+    return list(dict.fromkeys((count - 1, 0, count // 2))) if count else []
 
 
 def _bytes(decision: Array) -> bytes:

@@ -30,55 +30,55 @@ class Workers:
     """`count` local worker processes for one problem; use as an async context manager."""
 
     def __init__(self, problem: str, *, count: int, allowance: Allowance) -> None:
-        self.tier = ""
-        self._setup = json.dumps({"problem": problem, "allowance": asdict(allowance)}) + "\n"
-        self._count = count
+        setup = json.dumps({"problem": problem, "allowance": asdict(allowance)}) + "\n"
+        self._workers = [_Worker(setup) for _ in range(count)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
 
+    @property
+    def tier(self) -> str:
+        """The isolation the workers found."""
+        return self._workers[0].tier
+
     async def __aenter__(self) -> Workers:
-        workers = await asyncio.gather(*(_Worker.start(self._setup) for _ in range(self._count)))
-        for worker in workers:
+        await asyncio.gather(*(worker.start() for worker in self._workers))
+        for worker in self._workers:
             self._idle.put_nowait(worker)
-        self.tier = workers[0].tier
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while not self._idle.empty():
-            await self._idle.get_nowait().stop()
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     async def evaluate(self, source: str, split: str) -> Evaluation:
         """Have the next idle worker evaluate `source` on `split`.
 
         Raises:
-            InfrastructureError: workers failed at it three times in a row.
+            InfrastructureError: a worker failed at it three times in a row.
         """
         job = {"source": source, "split": split}
         worker = await self._idle.get()
         try:
             for _ in range(ATTEMPTS - 1):
                 with contextlib.suppress(InfrastructureError):
-                    worker = await worker.revive(self._setup)
                     return await worker.do(job)
-            worker = await worker.revive(self._setup)
             return await worker.do(job)
         finally:
             self._idle.put_nowait(worker)
 
 
 class _Worker:
-    """One worker process and its two pipes."""
+    """One worker process and its two pipes; a process that is out of order is replaced before the next job."""
 
-    def __init__(self, process: asyncio.subprocess.Process, tier: str) -> None:
-        self.tier = tier
-        self._process = process
-        self._sound = True
+    def __init__(self, setup: str) -> None:
+        self.tier = ""
+        self._setup = setup
+        self._process: asyncio.subprocess.Process | None = None
+        self._sound = False
 
-    @classmethod
-    async def start(cls, setup: str) -> _Worker:
+    async def start(self) -> None:
         """Start a process and wait until its sandbox is up."""
-        process = await asyncio.create_subprocess_exec(
+        self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "evaluators.worker",
@@ -88,20 +88,20 @@ class _Worker:
             env=_environment(),
             start_new_session=True,  # Ctrl-C is for the loop alone: it ends the run in order
         )
-        worker = cls(process, "")
-        ready = await worker._exchange(setup)
-        worker.tier = str(ready["tier"])
-        return worker
-
-    async def revive(self, setup: str) -> _Worker:
-        """This worker if it is in order, else a fresh one in its place."""
-        if self._sound and self._process.returncode is None:
-            return self
-        await self.stop()
-        return await _Worker.start(setup)
+        ready = await self._exchange(self._process, self._setup)
+        self.tier = str(ready["tier"])
 
     async def do(self, job: dict[str, str]) -> Evaluation:
-        result = await self._exchange(json.dumps(job) + "\n")
+        """Have a job done.
+
+        Raises:
+            InfrastructureError: the process ended, or its sandbox failed.
+        """
+        if self._process is None or not self._sound or self._process.returncode is not None:
+            await self.stop()
+            await self.start()
+        assert self._process is not None
+        result = await self._exchange(self._process, json.dumps(job) + "\n")
         if message := result.get("infrastructure_error"):
             raise InfrastructureError(message)
         return Evaluation(
@@ -112,13 +112,14 @@ class _Worker:
             signature=result["signature"],
         )
 
-    async def _exchange(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None and self._process.stdout is not None
+    async def _exchange(self, process: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._sound = False  # until the answer is in, a cancelled exchange leaves the pipes out of step
         try:
-            self._process.stdin.write(line.encode())
-            await self._process.stdin.drain()
-            answer = await self._process.stdout.readline()
+            process.stdin.write(line.encode())
+            await process.stdin.drain()
+            answer = await process.stdout.readline()
         except (BrokenPipeError, ConnectionResetError) as error:
             raise InfrastructureError(f"a worker process broke off: {error}") from error
         if not answer.endswith(b"\n"):
@@ -128,15 +129,19 @@ class _Worker:
         return result
 
     async def stop(self) -> None:
-        """End the process; it ends by itself when its input closes, and is killed if it does not."""
+        """End the process: an idle one ends by itself when its input closes, any other is killed."""
+        if self._process is None:
+            return
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(0 if not self._sound else 2):
+            async with asyncio.timeout(2 if self._sound else 0):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
             await self._process.wait()
+        self._process = None
 
 
 def _environment() -> dict[str, str]:

@@ -27,7 +27,7 @@ from problems.smtt.kernels.decomposition import (
     forward,
     trace,
 )
-from problems.smtt.kernels.descent import insert, modified_due_date
+from problems.smtt.kernels.descent import insert
 
 METHOD = "Lawler decomposition, memoised"
 FIRST_TRY = 1 << 16
@@ -89,16 +89,18 @@ def solve(
     unavoidable = sum(max(p_j - due_j, 0) for p_j, due_j in zip(p, due, strict=True))
     order = sorted(range(len(p)), key=lambda j: (clipped[j], p[j]))
     jobs = number(np.array([p[j] for j in order], np.int64), np.array([clipped[j] for j in order], np.int64))
-    value, proven, places, states, sets = decompose(jobs, work, max_states, max_memory_mb << 20)
-    sequence = tuple(order[place] for place in places)
+    search = Decomposition(jobs, max_states, max_memory_mb << 20)
+    search.run()
+    sequence = tuple(order[place] for place in search.sequence)
+    best = total_tardiness(p, due, sequence)
     return Certificate(
-        value=value + unavoidable,
-        kind="optimal" if proven else "lower",
+        value=search.bound + unavoidable,
+        kind="optimal" if search.bound + unavoidable == best else "lower",
         sequence=sequence,
-        best=total_tardiness(p, due, sequence),
+        best=best,
         method=METHOD,
-        states=states,
-        sets=sets,
+        states=search.states,
+        sets=search.sets,
         seconds=time.thread_time() - began,
     )
 
@@ -150,44 +152,85 @@ def number(p: Array, d: Array) -> Jobs:
     return Jobs(p, d, rank, by_rank)
 
 
-def decompose(jobs: Jobs, work: int, max_states: int, max_bytes: int) -> tuple[int, bool, list[int], int, int]:
-    """Value, whether it is proven optimal, a sequence of places in EDD order, states, sets."""
-    if not len(jobs.p):
-        return 0, True, [], 0, 0
-    for states in sorted({min(FIRST_TRY, max_states), max_states}):
-        tables = reserve(len(jobs.p), work, states, max_bytes)
-        proven = forward(jobs, tables)
-        if proven:
-            break
-    value = backward(jobs, tables)
-    if proven:
-        sequence = trace(jobs, tables)
-    else:
-        sequence = modified_due_date(jobs.p, jobs.d)
-        insert(jobs.p, jobs.d, sequence)
-    return int(value), bool(proven), sequence.tolist(), int(tables.used[STATES]), int(tables.used[SETS])
+class Decomposition:
+    """The search for an optimal sequence of jobs numbered in EDD order: best bound and best sequence so far."""
+
+    def __init__(self, jobs: Jobs, max_states: int, max_bytes: int) -> None:
+        self.jobs = jobs
+        self.work = int(jobs.p.sum())
+        self.max_states = max_states
+        self.max_bytes = max_bytes
+        self.bound = 0
+        self.best = 1 << 61
+        self.sequence: list[int] = list(range(len(jobs.p)))
+        self.states = self.sets = 0
+
+    def run(self) -> None:
+        """Find an optimal sequence and prove it, unless room runs out.
+
+        Most instances are small enough for the plain decomposition. For the others, one with start times rounded
+        to about 4,000 distinct values prunes the exact one; if that is not enough, ever finer ones do.
+        """
+        nothing = self.reserve(0, 1)
+        small = min(FIRST_TRY, self.max_states)
+        if not len(self.jobs.p) or self.attempt(nothing, 1, small) is not None:
+            return
+        grain = 1 << (self.work >> 12).bit_length()
+        coarse = self.attempt(nothing, grain, self.max_states)
+        while coarse is None and grain <= self.work:
+            grain <<= 3
+            coarse = self.attempt(nothing, grain, self.max_states)
+        while coarse is not None and not self.proven and self.attempt(coarse, 1, self.max_states) is None:
+            grain >>= 3
+            coarse = self.attempt(coarse, grain, self.max_states) if grain > 1 else None
+
+    @property
+    def proven(self) -> bool:
+        """Whether the best sequence is optimal."""
+        return self.bound == self.best
+
+    def attempt(self, coarse: Tables, grain: int, states: int) -> Tables | None:
+        """Decompose with start times rounded down to multiples of `grain`; None if there is not enough room."""
+        tables = self.reserve(states, grain, used=used_bytes(coarse))
+        complete = forward(self.jobs, tables, coarse, self.best + 1)
+        self.bound = max(self.bound, min(self.best, int(backward(self.jobs, tables))))
+        sequence = trace(self.jobs, tables)
+        insert(self.jobs.p, self.jobs.d, sequence)
+        cost = total_tardiness(self.jobs.p.tolist(), self.jobs.d.tolist(), sequence.tolist())
+        if cost < self.best:
+            self.best, self.sequence = cost, sequence.tolist()
+        self.states += int(tables.used[STATES])
+        self.sets += int(tables.used[SETS])
+        return tables if complete else None
+
+    def reserve(self, states: int, grain: int, used: int = 0) -> Tables:
+        """Empty tables for that many states, within the bytes allowed.
+
+        Most arrays are larger than needed: where memory is given out on first use, only what is used counts. There
+        are 20 to 500 states a set, and 1.3 edges a state, where many are needed.
+        """
+        n = len(self.jobs.p)
+        clock = np.dtype(np.int32 if self.work < 1 << 30 else np.int64)
+        sets = states // 8 + 4 * n
+        sizes = np.zeros(4, np.int64)
+        sizes[SETS], sizes[BRANCHES] = SET.itemsize + 8, BRANCH.itemsize
+        sizes[STATES], sizes[EDGES] = clock.itemsize + 8, clock.itemsize + 16
+        return Tables(
+            sets=np.empty(sets, SET),
+            slots=np.zeros(1 << min(sets.bit_length(), 20), np.int32),
+            by_size=np.full(n + 1, -1, np.int64),
+            branches=np.empty(2 * sets, BRANCH),
+            times=np.empty(states, clock),
+            values=np.empty(states, np.int64),
+            edges=np.empty(2 * states + 1, clock),
+            limits=np.empty((2, 2 * states + 1), np.int64),
+            marks=np.zeros(min(self.work + 1, 1 << 20), np.uint8),
+            used=np.zeros(4, np.int64),
+            budget=np.append(sizes, self.max_bytes - used),
+            grain=grain,
+        )
 
 
-def reserve(n: int, work: int, states: int, max_bytes: int) -> Tables:
-    """Empty tables for that many states; where memory is given out on first use, only what is used counts.
-
-    One set for eight states is ample: there are 20 to 500 states a set where many are needed.
-    """
-    clock = np.dtype(np.int32 if work < 1 << 30 else np.int64)
-    sets = states // 8 + 4 * n
-    budget = np.zeros(5, np.int64)
-    budget[SETS], budget[BRANCHES] = SET.itemsize + 16, BRANCH.itemsize
-    budget[STATES], budget[EDGES] = clock.itemsize + 8, clock.itemsize
-    budget[4] = max_bytes
-    return Tables(
-        sets=np.empty(sets, SET),
-        slots=np.zeros(1 << min(sets.bit_length(), 20), np.int32),
-        by_size=np.full(n + 1, -1, np.int64),
-        branches=np.empty(2 * sets, BRANCH),
-        times=np.empty(states, clock),
-        values=np.empty(states, np.int64),
-        edges=np.empty(3 * states + 1, clock),
-        marks=np.zeros(min(work + 1, 1 << 20), np.uint8),
-        used=np.zeros(4, np.int64),
-        budget=budget,
-    )
+def used_bytes(tables: Tables) -> int:
+    """Bytes of the tables that are in use."""
+    return int(tables.used @ tables.budget[:-1])

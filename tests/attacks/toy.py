@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluators.evaluate import Allowance
 from evaluators.sandbox.limits import Limits
-from problems.base import Argument, Array, Bound, Entry, Instance, Problem, SplitName
+from problems.base import Argument, Array, Bound, Entry, Instance, Problem
 
 TIMES = ((5, 2, 7, 1), (3, 9, 4, 8, 6), (2, 6, 1))
 HONEST = """
@@ -29,7 +29,7 @@ class Toy(Problem):
     entry: ClassVar[Entry] = Entry("order", (Argument("p", "times", sign="positive"),), "an order", "once")
     brief: ClassVar[str] = "Order jobs."
 
-    def split(self, name: SplitName) -> Sequence[Instance]:
+    def split(self, name: str) -> Sequence[Instance]:
         """The same instances for every split."""
         return [Instance(str(i), {"p": np.array(times)}) for i, times in enumerate(TIMES)]
 

@@ -46,7 +46,7 @@ def evaluate(source, instances):
 def work(job):
     """Evaluate both candidates; the results go through a pipe."""
     for source in job["sources"]:
-        instances = [np.array(times) for times in job["instances"]]
+        instances = [np.array(times, dtype=float) for times in job["instances"]]
         os.write(ANSWERS, pickle.dumps(evaluate(source, instances)))
 
 

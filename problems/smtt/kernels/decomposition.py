@@ -14,11 +14,17 @@ exactly, so looking a set up compares three numbers and never rests on a hash.
 
 *In which order.* Sets are taken by decreasing size (`forward`): when its turn comes, all the start times a set is
 asked for are known, and its positions are eliminated for all of them at once, by loops the compiler vectorises.
-`backward` takes them by increasing size and computes f; `trace` reads an optimal sequence off the tables.
+`backward` takes them by increasing size and computes f; `trace` reads a sequence off the tables.
+
+*Coarse start times.* f grows with t, so rounding every start time down to a multiple of a `grain` gives a lower
+bound on f, from far fewer states; with grain 1 it is f. A finer decomposition is pruned by a coarser one and the
+cost of a known sequence: a state is of interest only below its *limit*, what that cost leaves for it once the rest
+of the best sequence through it is bounded from below. A value is then f if f is below the limit, and otherwise any
+number from the limit to f, so that tables keep bounding f from below. The same holds for sets left without a table
+when memory runs out.
 
 *Closed forms.* f(S, t) ≥ max(0, max tardiness of EDD, total lateness of SPT), with equality if EDD has at most
-one tardy job, or if t ≥ max(d_j − p_j), when every job is late wherever it stands. Sets left unexpanded when
-memory runs out take this bound as their value, which keeps f a valid lower bound.
+one tardy job, or if t ≥ max(d_j − p_j), when every job is late wherever it stands.
 """
 
 from __future__ import annotations
@@ -46,8 +52,6 @@ SET = np.dtype(
         ("early", np.int64),  # … two if started after `early`
         ("late", np.int64),  # every job is tardy, in any order, if started at `late` or later
         ("lateness", np.int64),  # total lateness of SPT started at 0
-        ("tangent", np.int64),  # f(S, t) ≥ tangent·t + level; zero unless left unexpanded
-        ("level", np.int64),
         ("state", np.int64),  # its start times are times[state : state + states]
         ("states", np.int64),
         ("branch", np.int64),  # its branches are branches[branch : branch + branches]
@@ -82,6 +86,13 @@ class Jobs(NamedTuple):
     by_rank: Array
 
 
+class Group(NamedTuple):
+    """The jobs of one set in EDD order, and the work p_1 + … + p_i up to each; filled anew for every set."""
+
+    members: Array
+    work: Array
+
+
 class Tables(NamedTuple):
     """Arenas, filled from the front. Pages never touched cost nothing, so they may be larger than needed."""
 
@@ -94,14 +105,18 @@ class Tables(NamedTuple):
     times: Array
     """Start times, ascending within a set. int32 or int64, which must hold every completion time."""
     values: Array
-    """f of the set at that start time."""
+    """Value of the set at that start time; until `backward` has computed it, its limit."""
     edges: Array
+    limits: Array
+    """Limits of the left and the right set of a branch at every edge, shape (2, edges)."""
     marks: Array
     """Scratch, all zero between uses."""
     used: Array
     """How many of each are in use; see `SETS`."""
     budget: Array
     """Bytes that one of each takes, then the bytes that all may take."""
+    grain: int
+    """A power of two."""
 
 
 @compiled
@@ -117,25 +132,38 @@ def bisect(array: Array, low: int, high: int, value: int) -> int:
 
 
 @compiled
-def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
-    """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
-    sets, slots, n = tables.sets, tables.slots, tables.by_size.size
-    key = ((first * n + last) * n + longest) * 0x1E3779B97F4A7C15
-    slot = (key ^ (key >> 31)) & (slots.size - 1)
-    s = slots[slot] - 1
+def slot_of(tables: Tables, first: int, last: int, longest: int) -> int:
+    """Where a set belongs in the hash table."""
+    key = ((first * tables.by_size.size + last) * tables.by_size.size + longest) * 0x1E3779B97F4A7C15
+    return (key ^ (key >> 31)) & (tables.slots.size - 1)
+
+
+@compiled
+def find(tables: Tables, first: int, last: int, longest: int) -> int:
+    """The number of a set, or NONE if it was not met."""
+    sets = tables.sets
+    s = tables.slots[slot_of(tables, first, last, longest)] - 1
     while s != NONE:
         if sets[s].first == first and sets[s].last == last and sets[s].longest == longest:
-            return s
+            break
         s = sets[s].chain
-    s = tables.used[SETS]
-    tables.used[SETS] += 1
-    sets[s].chain = slots[slot] - 1
-    slots[slot] = s + 1
-    sets[s].first, sets[s].last, sets[s].longest, sets[s].size = first, last, longest, size
-    sets[s].next = tables.by_size[size]
-    tables.by_size[size] = s
-    sets[s].asked = NONE
-    sets[s].states = sets[s].branches = sets[s].tangent = sets[s].level = 0
+    return s
+
+
+@compiled
+def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
+    """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
+    sets = tables.sets
+    s = find(tables, first, last, longest)
+    if s == NONE:
+        s = tables.used[SETS]
+        tables.used[SETS] += 1
+        slot = slot_of(tables, first, last, longest)
+        sets[s].first, sets[s].last, sets[s].longest, sets[s].size = first, last, longest, size
+        sets[s].chain, tables.slots[slot] = tables.slots[slot] - 1, s + 1
+        sets[s].next, tables.by_size[size] = tables.by_size[size], s
+        sets[s].asked = NONE
+        sets[s].states = sets[s].branches = 0
     return s
 
 
@@ -151,12 +179,9 @@ def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
 
 
 @compiled
-def describe(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array) -> int:
-    """List the jobs of a set and the work p_1 + … + p_i up to each, and find where its closed forms hold.
-
-    Returns the number of jobs.
-    """
-    p, d = jobs.p, jobs.d
+def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
+    """List the jobs of a set in `group`, and find where its closed forms hold."""
+    p, d, members, work = jobs.p, jobs.d, group.members, group.work
     m = list_members(jobs, tables, s, members)
     total, slack, early, late = 0, INFINITE, INFINITE, -INFINITE
     for i in range(m):
@@ -175,26 +200,26 @@ def describe(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array) ->
         lateness += (total - d[j]) * inside
     tables.sets[s].slack, tables.sets[s].early = slack, early
     tables.sets[s].late, tables.sets[s].lateness = late, lateness
-    return m
 
 
 @compiled
 def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int, int, int]:
     """One request for a set, coded 2·branch + side: (next request, edges from, edges to, shift).
 
-    Edge + shift is a start time in early+1 … late−1, where the set has no closed form.
+    Edge + shift, rounded down, is a start time in early+1 … late−1, where the set has no closed form.
     """
     branch = tables.branches[asked >> 1]
     following = branch.right_next if asked & 1 else branch.left_next
     shift = branch.work if asked & 1 else 0
+    rest = tables.grain - 1
     end = branch.edge + branch.edges
-    begin = bisect(tables.edges, branch.edge, end, early - shift)
-    return following, begin, bisect(tables.edges, begin, end, late - 1 - shift), shift
+    begin = bisect(tables.edges, branch.edge, end, (early | rest) - shift)
+    return following, begin, bisect(tables.edges, begin, end, (late - 1 | rest) - shift), shift
 
 
 @compiled
-def gather(tables: Tables, s: int) -> bool:
-    """Append to `times` the start times that a set is asked for, ascending; False if they do not fit.
+def gather(tables: Tables, s: int, pruned: bool) -> bool:
+    """Append to `times` the start times that a set is asked for, with their limits; False if they do not fit.
 
     Those with a closed form are left out. Times that lie close together are marked and collected, others sorted.
     """
@@ -205,8 +230,8 @@ def gather(tables: Tables, s: int) -> bool:
         asked, begin, end, shift = request(tables, asked, early, late)
         if begin < end:
             total += end - begin
-            low = min(low, tables.edges[begin] + shift)
-            high = max(high, tables.edges[end - 1] + shift)
+            low = min(low, tables.edges[begin] + shift & -tables.grain)
+            high = max(high, tables.edges[end - 1] + shift & -tables.grain)
     start = tables.used[STATES]
     if start + total > tables.times.size:
         return False
@@ -217,6 +242,7 @@ def gather(tables: Tables, s: int) -> bool:
     tables.sets[s].state = start
     tables.sets[s].states = count
     tables.used[STATES] += count
+    set_limits(tables, s, pruned)
     return True
 
 
@@ -229,7 +255,7 @@ def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
     while asked != NONE:
         asked, begin, end, shift = request(tables, asked, early, late)
         for i in range(begin, end):
-            marks[edges[i] + shift - low] = 1
+            marks[(edges[i] + shift & -tables.grain) - low] = 1
     start = tables.used[STATES]
     count = 0
     for i in range(high - low + 1):
@@ -251,7 +277,7 @@ def collect_sorted(tables: Tables, s: int, total: int) -> int:
     while asked != NONE:
         asked, begin, end, shift = request(tables, asked, early, late)
         for i in range(begin, end):
-            times[count] = edges[i] + shift
+            times[count] = edges[i] + shift & -tables.grain
             count += 1
     times.sort()
     distinct = min(total, 1)
@@ -260,6 +286,27 @@ def collect_sorted(tables: Tables, s: int, total: int) -> int:
             times[distinct] = times[i]
             distinct += 1
     return distinct
+
+
+@compiled
+def set_limits(tables: Tables, s: int, pruned: bool) -> None:
+    """Give every start time of a set the largest limit it is asked for with, as its value so far."""
+    known = tables.sets[s]
+    times = tables.times[known.state : known.state + known.states]
+    values = tables.values[known.state : known.state + known.states]
+    values[:] = -INFINITE if pruned else INFINITE
+    asked = known.asked if pruned else NONE
+    while asked != NONE:
+        limits = tables.limits[asked & 1]
+        asked, begin, end, shift = request(tables, asked, known.early, known.late)
+        at = 0
+        if begin < end:
+            at = bisect(times, 0, times.size, (tables.edges[begin] + shift & -tables.grain) - 1)
+        for i in range(begin, end):
+            t = tables.edges[i] + shift & -tables.grain
+            while times[at] < t:
+                at += 1
+            values[at] = max(values[at], limits[i])
 
 
 @compiled
@@ -286,13 +333,13 @@ def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, 
 
 
 @compiled
-def expand(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: int, scratch: Array) -> bool:
+def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scratch: Array) -> bool:
     """Open a branch for every position that is not eliminated at every start time; False if out of room.
 
     Only start times in a window need work at position r. Before it (C_{r+1} ≤ d_k) T does not change. After it
     (`beyond`), k and all jobs behind it stay tardy, so T falls to the end, strictly, as k is longer than they.
     """
-    p, d = jobs.p, jobs.d
+    p, d, members, work, m = jobs.p, jobs.d, group.members, group.work, tables.sets[s].size
     states, k = tables.sets[s].states, tables.sets[s].longest
     times = tables.times[tables.sets[s].state : tables.sets[s].state + states]
     rise, open_, beyond = scratch[0, :states], scratch[1, :states], scratch[2]
@@ -320,49 +367,49 @@ def expand(jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: i
             continue
         x = members[r + 1]
         some = advance(times[low:high], rise[low:high], open_[low:high], p[k], d[k], p[x], d[x], work[r + 1])
-        if some < 0 and not open_branch(jobs, tables, s, members, work, m, r, times[low:high], open_[low:high]):
+        if some < 0 and not open_branch(jobs, tables, coarse, s, group, r, low, open_[low:high]):
             return False
-    return open_branch(jobs, tables, s, members, work, m, m - 1, times, rise)
+    return open_branch(jobs, tables, coarse, s, group, m - 1, 0, rise)
 
 
 @compiled
 def open_branch(
-    jobs: Jobs, tables: Tables, s: int, members: Array, work: Array, m: int, r: int, times: Array, open_: Array
+    jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, r: int, low: int, open_: Array
 ) -> bool:
-    """Record position r as a branch for the start times where `open_` is negative; False if out of room."""
-    edges, used = tables.edges, tables.used
+    """Record position r as a branch for the start times low + i where `open_[i]` is negative; False if out of room."""
+    known, used = tables.sets[s], tables.used
     edge = end = used[EDGES]
     if (
-        edge + times.size >= edges.size
+        edge + open_.size >= tables.edges.size
         or used[BRANCHES] >= tables.branches.size
         or used[SETS] + 2 > tables.sets.size
     ):
         return False
-    for i in range(times.size):
-        edges[end] = times[i]
+    times = tables.times[known.state + low : known.state + known.states]
+    limits = tables.values[known.state + low : known.state + known.states]
+    due = jobs.d[known.longest] - group.work[r]
+    for i in range(open_.size):
+        tables.edges[end] = times[i]
+        tables.limits[0, end] = limits[i] - max(0, times[i] - due)
         end += open_[i] < 0
-    if edge == end:
-        return True
-    b = used[BRANCHES]
-    used[BRANCHES] += 1
-    used[EDGES] = end
-    tables.sets[s].branches += 1
-    branch = tables.branches[b]
-    branch.edge, branch.edges, branch.work = edge, end - edge, work[r]
-    branch.left = ask(jobs, tables, members[: r + 1], tables.sets[s].longest)
-    branch.right = ask(jobs, tables, members[r + 1 : m], tables.sets[s].longest)
-    if branch.left != NONE:
-        branch.left_next = tables.sets[branch.left].asked
-        tables.sets[branch.left].asked = 2 * b
-    if branch.right != NONE:
-        branch.right_next = tables.sets[branch.right].asked
-        tables.sets[branch.right].asked = 2 * b + 1
+    left = identify(jobs, group.members[: r + 1], known.longest)
+    right = identify(jobs, group.members[r + 1 : known.size], known.longest)
+    if coarse.used[SETS] > 0:
+        end = prune(tables, coarse, left, right, group.work[r], edge, end)
+    if edge < end:
+        used[EDGES] = end
+        known.branches += 1
+        branch = tables.branches[used[BRANCHES]]
+        branch.edge, branch.edges, branch.work = edge, end - edge, group.work[r]
+        branch.left, branch.left_next = ask(tables, left, 2 * used[BRANCHES])
+        branch.right, branch.right_next = ask(tables, right, 2 * used[BRANCHES] + 1)
+        used[BRANCHES] += 1
     return True
 
 
 @compiled
-def ask(jobs: Jobs, tables: Tables, members: Array, without: int) -> int:
-    """The number of the set of `members` except one job, or NONE if that leaves none."""
+def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, int]:
+    """First, last and longest job, and size, of the set of `members` except one job."""
     first, last, longest, size = NONE, NONE, NONE, 0
     for i in range(members.size):
         j = members[i]
@@ -371,60 +418,81 @@ def ask(jobs: Jobs, tables: Tables, members: Array, without: int) -> int:
             last = j
             longest = j if size == 0 or jobs.rank[j] > jobs.rank[longest] else longest
             size += 1
-    return intern(tables, first, last, longest, size) if size else NONE
+    return first, last, longest, size
 
 
 @compiled
-def forward(jobs: Jobs, tables: Tables) -> bool:
-    """Find every set and start time that the root, all jobs from time 0, may need; False if out of room."""
+def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tuple[int, int]:
+    """Make a request for a set; returns its number and the request before, or NONE for the empty set."""
+    first, last, longest, size = identity
+    if size == 0:
+        return NONE, NONE
+    s = intern(tables, first, last, longest, size)
+    before = tables.sets[s].asked
+    tables.sets[s].asked = request
+    return s, before
+
+
+@compiled
+def prune(
+    tables: Tables,
+    coarse: Tables,
+    left: tuple[int, int, int, int],
+    right: tuple[int, int, int, int],
+    work: int,
+    edge: int,
+    end: int,
+) -> int:
+    """Drop the edges in edge … end−1 whose branch reaches its limit; limit the others. Returns the new end.
+
+    On entry `limits[0]` is the limit on f(L_r) + f(R_r); each then takes what the bound on the other leaves.
+    """
+    edges, limits = tables.edges, tables.limits
+    bounds = np.zeros((2, end - edge), np.int64)
+    if left[3] > 0:
+        add_values(coarse, find(coarse, left[0], left[1], left[2]), 0, edges[edge:end], bounds[0])
+    if right[3] > 0:
+        add_values(coarse, find(coarse, right[0], right[1], right[2]), work, edges[edge:end], bounds[1])
+    kept = edge
+    for i in range(end - edge):
+        limit = limits[0, edge + i]
+        edges[kept] = edges[edge + i]
+        limits[0, kept] = limit - bounds[1, i]
+        limits[1, kept] = limit - bounds[0, i]
+        kept += bounds[0, i] + bounds[1, i] < limit
+    return kept
+
+
+@compiled
+def forward(jobs: Jobs, tables: Tables, coarse: Tables, limit: int) -> bool:
+    """Find every set and start time that the root, all jobs from time 0, may need; False if out of room.
+
+    `coarse` is empty or a coarser decomposition after `backward`; values of the root from `limit` on are of no
+    interest.
+    """
     n = jobs.p.size
-    members, work = np.empty(n, np.int64), np.empty(n, np.int64)
+    group = Group(np.empty(n, np.int64), np.empty(n, np.int64))
     scratch = np.empty((3, n), tables.times.dtype)
-    root = intern(tables, 0, n - 1, jobs.by_rank[n - 1], n)
-    tables.branches[0].left, tables.branches[0].left_next, tables.branches[0].right = root, NONE, NONE
+    tables.branches[0].left, tables.branches[0].left_next = ask(tables, (0, n - 1, jobs.by_rank[n - 1], n), 0)
+    tables.branches[0].right = tables.branches[0].right_next = NONE
     tables.branches[0].work, tables.branches[0].edge, tables.branches[0].edges = 0, 0, 1
-    tables.edges[0] = 0
+    tables.edges[0], tables.limits[0, 0] = 0, limit
     tables.used[BRANCHES] = tables.used[EDGES] = 1
-    tables.sets[root].asked = 0
     room = True
     for size in range(n, 0, -1):
         s = tables.by_size[size]
         while s != NONE:
-            m = describe(jobs, tables, s, members, work)
-            room = room and within_budget(tables) and gather(tables, s)
+            describe(jobs, tables, s, group)
+            room = room and within_budget(tables) and gather(tables, s, coarse.used[SETS] > 0)
             if room and tables.sets[s].states:
                 if scratch.shape[1] < tables.sets[s].states:
                     scratch = np.empty((3, 2 * tables.sets[s].states), tables.times.dtype)
                 tables.sets[s].branch = tables.used[BRANCHES]
-                room = expand(jobs, tables, s, members, work, m, scratch)
+                room = expand(jobs, tables, coarse, s, group, scratch)
             if not room:
-                leave_open(jobs, tables, s, members)
+                tables.sets[s].states = 0
             s = tables.sets[s].next
     return room
-
-
-@compiled
-def leave_open(jobs: Jobs, tables: Tables, s: int, members: Array) -> None:
-    """Leave a set without a table, with a lower bound that is tight near a start time it was asked for.
-
-    The i-th job to end does so no earlier than in SPT order, and assigning due dates in EDD order is best:
-    f(S, t) ≥ Σ_i max(0, t + c_i − d_i), convex in t (Chu 1992). Its tangent at that time bounds it from below.
-    """
-    known = tables.sets[s]
-    branch = tables.branches[known.asked >> 1]
-    time = tables.edges[branch.edge] + (branch.work if known.asked & 1 else 0)
-    total, i, tangent, level = 0, 0, 0, 0
-    for rank in range(jobs.rank[known.longest] + 1):
-        j = jobs.by_rank[rank]
-        if known.first <= j <= known.last:
-            total += jobs.p[j]
-            lateness = total - jobs.d[members[i]]
-            if time + lateness > 0:
-                tangent += 1
-                level += lateness
-            i += 1
-    known.tangent, known.level = tangent, level
-    known.states = 0
 
 
 @compiled
@@ -438,65 +506,69 @@ def within_budget(tables: Tables) -> bool:
 
 @compiled
 def closed_form(tables: Tables, s: int, t: int) -> int:
-    """A lower bound on f(S, t), exact at t ≤ early and at t ≥ late."""
+    """A lower bound on f(S, t), exact if t ≤ early or t ≥ late."""
     known = tables.sets[s]
-    return max(0, t - known.slack, known.size * t + known.lateness, known.tangent * t + known.level)
+    return max(0, t - known.slack, known.size * t + known.lateness)
 
 
 @compiled
-def add_value(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
-    """Add f(S, edge + shift) to the cost of every edge; without a table, its lower bound."""
+def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
+    """Add the value of a set started at every edge + shift to the cost of that edge (`value` of many); NONE adds 0."""
+    if s == NONE:
+        return
     known = tables.sets[s]
-    end = edges.size
-    low = high = end
+    times = tables.times[known.state : known.state + known.states]
+    values = tables.values[known.state : known.state + known.states]
+    at = bisect(times, 0, times.size, edges[0] + shift) if edges.size and times.size else 0
+    for i in range(edges.size):
+        t = edges[i] + shift
+        bound = closed_form(tables, s, t)
+        while at < times.size and times[at] <= t:
+            at += 1
+        cost[i] += max(bound, values[at - 1]) if at > 0 else bound
+
+
+@compiled
+def value(tables: Tables, s: int, t: int) -> int:
+    """The value of a set at the latest start time in its table up to t, or its closed form if that is greater."""
+    known = tables.sets[s]
+    bound = closed_form(tables, s, t)
     if known.states:
-        low = bisect(edges, 0, end, known.early - shift)
-        high = bisect(edges, low, end, known.late - 1 - shift)
-    for i in range(low):
-        cost[i] += closed_form(tables, s, edges[i] + shift)
-    for i in range(high, end):
-        cost[i] += closed_form(tables, s, edges[i] + shift)
-    if low < high:
-        times, values = tables.times, tables.values
-        at = bisect(times, known.state, known.state + known.states, edges[low] + shift - 1)
-        for i in range(low, high):
-            t = edges[i] + shift
-            while times[at] < t:
-                at += 1
-            cost[i] += values[at]
+        at = bisect(tables.times, known.state, known.state + known.states, t)
+        if at > known.state:
+            bound = max(bound, tables.values[at - 1])
+    return bound
 
 
 @compiled
 def backward(jobs: Jobs, tables: Tables) -> int:
-    """Compute f of every set at every start time; returns f of the root."""
+    """Compute the value of every set at every start time; returns that of the root."""
     cost = np.empty(1024, np.int64)
     for size in range(1, jobs.p.size + 1):
         s = tables.by_size[size]
         while s != NONE:
             known = tables.sets[s]
+            if cost.size < known.states:
+                cost = np.empty(2 * known.states, np.int64)
             if known.states:
-                if cost.size < known.states:
-                    cost = np.empty(2 * known.states, np.int64)
-                times = tables.times[known.state : known.state + known.states]
-                values = tables.values[known.state : known.state + known.states]
-                values[:] = INFINITE
                 for b in range(known.branch, known.branch + known.branches):
-                    minimise(tables, b, jobs.d[known.longest], times, values, cost)
+                    minimise(jobs, tables, s, b, cost)
             s = known.next
     return value(tables, 0, 0)
 
 
 @compiled
-def minimise(tables: Tables, b: int, due: int, times: Array, values: Array, cost: Array) -> None:
-    """Lower the values of a set to the cost of branch b where that is less; `due` is d_k."""
-    branch = tables.branches[b]
+def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
+    """Lower the values of a set to the cost of branch b where that is less."""
+    known, branch = tables.sets[s], tables.branches[b]
+    times = tables.times[known.state : known.state + known.states]
+    values = tables.values[known.state : known.state + known.states]
     edges = tables.edges[branch.edge : branch.edge + branch.edges]
+    due = jobs.d[known.longest] - branch.work
     for i in range(edges.size):
-        cost[i] = max(0, edges[i] + branch.work - due)
-    if branch.left != NONE:
-        add_value(tables, branch.left, 0, edges, cost)
-    if branch.right != NONE:
-        add_value(tables, branch.right, branch.work, edges, cost)
+        cost[i] = max(0, edges[i] - due)
+    add_values(tables, branch.left, 0, edges, cost)
+    add_values(tables, branch.right, branch.work, edges, cost)
     at = bisect(times, 0, times.size, edges[0] - 1)
     for i in range(edges.size):
         while times[at] < edges[i]:
@@ -505,17 +577,8 @@ def minimise(tables: Tables, b: int, due: int, times: Array, values: Array, cost
 
 
 @compiled
-def value(tables: Tables, s: int, t: int) -> int:
-    """f(S, t), for a start time that the set was asked for."""
-    known = tables.sets[s]
-    if known.states and known.early < t < known.late:
-        return tables.values[bisect(tables.times, known.state, known.state + known.states, t - 1)]
-    return closed_form(tables, s, t)
-
-
-@compiled
 def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
-    """A branch of the set that attains f(S, t)."""
+    """A branch of the set that attains its value at t, or NONE, if that is a limit."""
     known = tables.sets[s]
     target = value(tables, s, t)
     for b in range(known.branch, known.branch + known.branches):
@@ -528,14 +591,14 @@ def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
                 cost += value(tables, branch.left, t)
             if branch.right != NONE:
                 cost += value(tables, branch.right, t + branch.work)
-            if cost == target:
+            if cost <= target:
                 return b
     return NONE
 
 
 @compiled
 def trace(jobs: Jobs, tables: Tables) -> Array:
-    """An optimal sequence of the root, as job numbers in EDD order (after a complete `forward` and `backward`)."""
+    """A sequence of all jobs that follows the tables, as job numbers in EDD order; optimal if they hold f."""
     n = jobs.p.size
     sequence, members = np.empty(n, np.int64), np.empty(n, np.int64)
     stack = np.empty((2 * n + 1, 2), np.int64)  # (set, start time), or (NONE, job)
@@ -544,14 +607,16 @@ def trace(jobs: Jobs, tables: Tables) -> Array:
     while depth:
         depth -= 1
         s, t = stack[depth]
-        known = tables.sets[s]
         if s == NONE:
             sequence[placed] = t
             placed += 1
-        elif known.states and known.early < t < known.late:
-            branch = tables.branches[best_branch(jobs, tables, s, t)]
+            continue
+        known = tables.sets[s]
+        b = best_branch(jobs, tables, s, t) if known.states and known.early < t < known.late else NONE
+        if b != NONE:
+            branch = tables.branches[b]
             if branch.right != NONE:
-                stack[depth] = branch.right, t + branch.work
+                stack[depth] = branch.right, t + branch.work & -tables.grain
                 depth += 1
             stack[depth] = NONE, known.longest
             depth += 1
