@@ -23,12 +23,14 @@ from problems.smtt.skeleton import SKELETON
 
 HERE = Path(__file__).parent
 SIZES: dict[str, dict[int, int]] = {
-    "train": {50: 4},
-    "validation": {50: 4, 100: 4},
+    "train": {25: 1, 50: 2, 100: 1},
+    "validation": {50: 4, 100: 2, 200: 1},
     "test": {50: 4, 100: 4, 200: 2, 500: 1},
     "paper": {20: 40, 100: 10, 200: 10, 500: 10},
 }
-"""Instances per grid cell by number of jobs. `paper`: as many as in arXiv 2510.24013, TF up to .8 as there."""
+"""Instances per grid cell by number of jobs; several sizes in each, or a search finds rules that fit one size only.
+
+`paper`: as many as in arXiv 2510.24013, TF up to .8 as there."""
 PROBE_CELLS = [(tf, rdd) for tf in (0.4, 0.6, 0.8, 1.0) for rdd in (0.2, 0.6)]
 
 P = Argument("p", "processing times", sign="positive")
@@ -49,7 +51,7 @@ class TotalTardiness(Problem):
     bounds = HERE / "bounds"
 
     def split(self, name: str) -> Sequence[Instance]:
-        """Potts–Van Wassenhove instances: small ones to search with, all sizes to report."""
+        """Potts–Van Wassenhove instances: small ones to search with, larger ones to choose and to report."""
         if name == "probe":
             return [generate("probe", 50, tf, rdd, 0) for tf, rdd in PROBE_CELLS]
         tfs = LEVELS[:4] if name == "paper" else LEVELS

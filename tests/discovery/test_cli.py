@@ -45,7 +45,7 @@ def test_the_leaderboard_is_sorted_by_validation_and_names_its_bounds(small_run:
     assert found
     assert sum("test" in row for row in found) <= 2
     for row in board:
-        assert row["validation"]["bound_kinds"] == {"optimal": 200}  # type: ignore[index]
+        assert row["validation"]["bound_kinds"] == {"optimal": 175}  # type: ignore[index]
     assert all(row["comparison"]["rival"] == "mddc" for row in found if "test" in row)  # type: ignore[index]
 
 
@@ -123,9 +123,9 @@ def test_evaluate_a_baseline_on_a_split(tmp_path: Path) -> None:
     result = discover("evaluate", "mdd", "--problem", "smtt_dispatch", "--split", "validation", "--json", cwd=tmp_path)
     record = json.loads(result.stdout)
     assert set(record) >= EVALUATE_KEYS
-    assert (record["verdict"], record["instances"], record["bound_kinds"]) == ("ok", 200, {"optimal": 200})
+    assert (record["verdict"], record["instances"], record["bound_kinds"]) == ("ok", 175, {"optimal": 175})
     assert 0.4 < record["ratio_gap_pct"] < 0.9
-    assert set(record["classes"]) == {"n=50", "n=100", "robust", "hard", "regular"}
+    assert set(record["classes"]) == {"n=50", "n=100", "n=200", "robust", "hard", "regular"}
 
 
 def test_evaluate_own_instances_bounded_on_the_spot(tmp_path: Path) -> None:
