@@ -99,6 +99,10 @@ class Archive:
         rows = self._rows("SELECT kind, detail FROM event ORDER BY rowid DESC LIMIT 1")
         return rows[0] if rows else ("", "")
 
+    def isolation(self) -> list[str]:
+        """The tiers of isolation the run's sessions ran in."""
+        return [row[0] for row in self._rows("SELECT DISTINCT detail FROM event WHERE kind = 'started'")]
+
     def add_baseline(self, name: str, source: str) -> None:
         """Record a baseline heuristic."""
         self._insert("baseline", (name, source))

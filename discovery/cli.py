@@ -186,9 +186,10 @@ def _failures() -> tuple[type[Exception], ...]:
     from discovery.errors import DiscoverError
     from discovery.proposers.base import ProposerError
     from evaluators.bounds import BoundsError
+    from evaluators.sandbox.tiers import IsolationUnavailable
     from evaluators.verdict import InfrastructureError
 
-    return DiscoverError, ProposerError, BoundsError, InfrastructureError, OSError
+    return DiscoverError, ProposerError, BoundsError, IsolationUnavailable, InfrastructureError, OSError
 
 
 def main() -> None:

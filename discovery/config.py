@@ -69,13 +69,18 @@ class Search(_Section):
 
 
 class Evaluation(_Section):
-    """How candidates are evaluated. `promote`: how many of the best on train are kept validated;
+    """How candidates are evaluated.
+
+    `min_isolation`: the run refuses to start in a weaker tier. `fresh_process`: one for every instance, not one for
+    all of a candidate's. `promote`: how many of the best on train are kept validated;
     `finalists`: how many of the best on validation are evaluated on test.
     """
 
     workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=256)
     cpu_scale: float = Field(1.0, gt=0)
     memory_mb: int = Field(512, ge=64)
+    min_isolation: Literal["rlimits-only", "no-namespaces", "full"] = "rlimits-only"
+    fresh_process: bool = False
     promote: int = Field(10, ge=1)
     finalists: int = Field(5, ge=1)
 

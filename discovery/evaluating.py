@@ -49,13 +49,15 @@ def evaluate(
     where = split or str(instances_file)
     bounds = bounds_of(problem, instances)
     with Sandbox() as sandbox:
+        tier = sandbox.tier
         evaluation = run_sealed(problem, heuristic.source, instances, sandbox, Allowance(cpu_scale, memory_mb))
     result = score(
         evaluation,
         [BoundedClasses(i.classes, bound.value, bound.kind) for i, bound in zip(instances, bounds, strict=True)],
     )
     if as_json:
-        print_json({"problem": problem.name, "split": where, "heuristic": heuristic.name, **result.as_json()})
+        facts = {"problem": problem.name, "split": where, "heuristic": heuristic.name, "isolation": tier.value}
+        print_json({**facts, **result.as_json()})
     elif result.verdict is Verdict.ok:
         console().print(score_table(heuristic.name, problem.name, where, result))
     if result.verdict is not Verdict.ok:

@@ -14,12 +14,16 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored."""
+    """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored.
+
+    `isolation`: the tiers its run was evaluated in.
+    """
 
     run: str
     problem: str
     heuristic: str
     origin: str
+    isolation: str
     scores: dict[str, Score]
     comparison: dict[str, Any] | None
 
@@ -51,6 +55,7 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
     instances = {split: archive.instances(split) for split in SPLITS}
     comparisons = archive.comparisons("test")
     baselines = archive.baselines()
+    isolation = " and ".join(archive.isolation())
     rows = []
     for heuristic in [*baselines, *origins]:
         evaluations = {split: archive.evaluation(heuristic, split) for split in SPLITS}
@@ -60,6 +65,7 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
                 problem=meta["problem"],
                 heuristic=heuristic,
                 origin=origins.get(heuristic, "baseline"),
+                isolation=isolation,
                 scores={split: score(each, instances[split]) for split, each in evaluations.items() if each},
                 comparison=comparisons.get(heuristic),
             )

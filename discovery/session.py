@@ -26,6 +26,8 @@ from discovery.proposers.base import Answer, Parent, Proposer
 from evaluators.bounds import bounds_of
 from evaluators.evaluate import Allowance
 from evaluators.heuristic import baselines
+from evaluators.sandbox.supervisor import Sandbox
+from evaluators.sandbox.tiers import Tier
 from evaluators.statistics import compare
 from evaluators.verdict import Verdict
 from evaluators.workers import Workers
@@ -54,6 +56,7 @@ def create(config: Config, stem: str, observers: Observers) -> Archive:
     )
     problem = load_problem(config.run.problem)
     make_proposer(config, problem)  # so that what is wrong with it shows before anything is written
+    isolation(config)
     known = {heuristic.name: heuristic for heuristic in baselines(problem)}
     for name in config.search.seeds or problem.seeds:
         if name not in known:
@@ -88,8 +91,12 @@ async def run(archive: Archive, observers: Observers) -> str:
     config = Config.model_validate(archive.meta()["config"])
     problem = load_problem(config.run.problem)
     proposer, weights = make_proposer(config, problem)
-    allowance = Allowance(config.evaluation.cpu_scale, config.evaluation.memory_mb)
-    async with Workers(config.run.problem, count=config.evaluation.workers, allowance=allowance) as workers:
+    isolation(config)
+    wanted = config.evaluation
+    workers = Workers(
+        config.run.problem, count=wanted.workers, allowance=allowance_of(config), min_tier=wanted.min_isolation
+    )
+    async with workers:
         archive.event("started", workers.tier)
         session = _Session(config, problem, archive, workers, proposer, observers)
         try:
@@ -101,6 +108,22 @@ async def run(archive: Archive, observers: Observers) -> str:
             await proposer.close()
     archive.event("finished", reason)
     return reason
+
+
+def isolation(config: Config) -> Tier:
+    """The tier of isolation on this machine.
+
+    Raises:
+        IsolationUnavailable: it is weaker than the config's `min_isolation`.
+    """
+    with Sandbox(min_tier=config.evaluation.min_isolation) as sandbox:
+        return sandbox.tier
+
+
+def allowance_of(config: Config) -> Allowance:
+    """What a config allows a candidate."""
+    wanted = config.evaluation
+    return Allowance(wanted.cpu_scale, wanted.memory_mb, fresh_process=wanted.fresh_process)
 
 
 def make_proposer(config: Config, problem: Problem) -> tuple[Proposer, dict[str, float]]:

@@ -36,6 +36,7 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     rivals = sorted({row.comparison["rival"] for row in rows if row.comparison})
     problem = ", ".join(sorted({row.problem for row in rows}))
     caption = "gap: Σcost/Σbound − 1 · validation chooses, test only reports"
+    caption += f" · isolation: {', '.join(sorted({row.isolation for row in rows}))}"
     if rivals:
         caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
     table = Table(title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD)

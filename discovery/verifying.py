@@ -11,8 +11,9 @@ from discovery.cli import print_json
 from discovery.config import Config
 from discovery.folders import run_folder, source_of
 from discovery.leaderboard import SPLITS, leaderboard
+from discovery.session import allowance_of
 from evaluators.bounds import bounds_of
-from evaluators.evaluate import Allowance, evaluate
+from evaluators.evaluate import evaluate
 from evaluators.sandbox.supervisor import Sandbox
 from problems.base import Instance, Problem
 from problems.registry import load_problem
@@ -36,7 +37,7 @@ def recheck(archive: Archive) -> tuple[int, list[str]]:
     """Evaluate every heuristic of the leaderboard again; how many evaluations, and what differs."""
     config = Config.model_validate(archive.meta()["config"])
     problem = load_problem(config.run.problem)
-    allowance = Allowance(config.evaluation.cpu_scale, config.evaluation.memory_mb)
+    allowance = allowance_of(config)
     checked, differences = 0, []
     with Sandbox() as sandbox:
         for split in SPLITS:

@@ -25,7 +25,7 @@ def main() -> None:
     problem = load_problem(setup["problem"])
     allowance = Allowance(**setup["allowance"])
     instances_of = functools.cache(problem.split)
-    with Sandbox(Limits()) as sandbox:
+    with Sandbox(Limits(), min_tier=setup["min_tier"]) as sandbox:
         _say({"tier": sandbox.tier})
         for line in sys.stdin:
             job = json.loads(line)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from evaluators.evaluate import ATTEMPTS, Allowance
 from evaluators.evaluation import Evaluation
+from evaluators.sandbox.tiers import Tier
 from evaluators.verdict import InfrastructureError, Verdict
 
 LINE_LIMIT = 64 * 1024 * 1024
@@ -29,8 +30,8 @@ class Evaluator(Protocol):
 class Workers:
     """`count` local worker processes for one problem; use as an async context manager."""
 
-    def __init__(self, problem: str, *, count: int, allowance: Allowance) -> None:
-        setup = json.dumps({"problem": problem, "allowance": asdict(allowance)}) + "\n"
+    def __init__(self, problem: str, *, count: int, allowance: Allowance, min_tier: str = Tier.rlimits_only) -> None:
+        setup = json.dumps({"problem": problem, "allowance": asdict(allowance), "min_tier": min_tier}) + "\n"
         self._workers = [_Worker(setup) for _ in range(count)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
 

@@ -796,8 +796,8 @@ class Grower:
         return lifted(make(self._draw(_REDUCTIONS), self.argument()), need)
 
     def constant(self) -> Node:
-        """A number from .001 to 10, with two digits."""
-        return constant(float(f"{10 ** self._rng.uniform(-3, 1):.2g}"))
+        """A number from .01 to 10, with two digits."""
+        return constant(float(f"{10 ** self._rng.uniform(-2, 1):.2g}"))
 
     def _draw(self, weights: Mapping[str, float]) -> str:
         return self._rng.choices(list(weights), weights=list(weights.values()))[0]

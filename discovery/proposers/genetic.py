@@ -16,6 +16,7 @@ from discovery.proposers.expressions import (
     OPERATORS,
     POSITIVE,
     Grower,
+    lifted,
     Node,
     Position,
     Sign,
@@ -30,6 +31,10 @@ from discovery.proposers.expressions import (
 from problems.base import Entry
 from problems.skeleton import Skeleton
 
+WHOLE = 0.4
+KW = (4, 2.5, 2.5, 1)
+MW = (2.0, 0.7, 6.0, 0.7)
+TS = (0.1, 0.3, 0.8)
 MAX_SIZE = 60
 MAX_DEPTH = 14
 """No larger expression is proposed. (MDDC, a rule an LLM found, has size 37 and depth 11.)"""
@@ -200,7 +205,7 @@ class Variation:
 
     def mutate(self, root: Node) -> Node:
         """The expression with one change to its structure."""
-        changes = {self._regrow: 2.0, self._exchange: 2.0, self._correct: 4.0, self._hoist: 1.5}
+        changes = {self._regrow: MW[0], self._exchange: MW[1], self._correct: MW[2], self._hoist: MW[3]}
         return self._settle(lambda: self._rng.choices(list(changes), list(changes.values()))[0](root), root)
 
     def crossover(self, first: Node, second: Node) -> Node:
@@ -267,23 +272,24 @@ class Variation:
 
     def _correct(self, root: Node) -> Node:
         """A correction of the whole or of a part."""
-        path, node, need = root_or_any(root, self._rng)
+        places = list(positions(root))
+        path, node, need = places[0] if self._rng.random() < WHOLE else self._rng.choice(places)
         return replace(root, path, self._corrected(node, need))
 
     def _corrected(self, node: Node, need: Sign = ANY) -> Node:
-        """The node with a term added, a factor near one, or a limit."""
-        kind = self._rng.random()
-        if kind < 0.5:
-            term = self._term(NONNEGATIVE if need else ANY)
-            return make("add" if need or self._rng.random() < 0.5 else "sub", node, term)
-        if kind < 0.8:
-            weight = make("mul", self._factor(), self._ratio())
-            return make("mul", node, make("add" if need or self._rng.random() < 0.5 else "sub", ONE, weight))
-        op = self._rng.choice(("maximum", "minimum"))
-        return make(op, node, self._grow.tree(self._rng.randint(1, 3), need))
+        """The node with a term added, a factor near one, another factor, or a limit."""
+        kind = self._rng.choices(("term", "near", "scale", "limit"), KW)[0]
+        op = "add" if need or self._rng.random() < 0.5 else "sub"
+        if kind == "term":
+            return make(op, node, self._term())
+        if kind == "near":
+            return make("mul", node, make(op, ONE, make("mul", self._factor(), self._ratio())))
+        if kind == "scale":
+            return make("mul", make("mul", self._factor(), lifted(self._ratio(), need)), node)
+        return make(self._rng.choice(("maximum", "minimum")), node, lifted(self._sum(), need))
 
-    def _term(self, need: Sign) -> Node:
-        term = self._grow.tree(self._rng.choice((1, 1, 2, 3)), need)
+    def _term(self) -> Node:
+        term = self._grow.argument(NONNEGATIVE)
         for _ in range(self._rng.choice((0, 1, 1, 2))):
             term = make("mul", term, self._ratio())
         return make("mul", self._factor(), term)
@@ -317,7 +323,7 @@ class Variation:
     def _tune(self, root: Node) -> Node:
         places = list(positions(root))
         constants = [place for place in places if place.node.op == "constant" and place.node.value]
-        width = self._rng.choice((0.05, 0.2, 0.6))
+        width = self._rng.choice(TS)
         if not constants or self._rng.random() < 0.25:
             path, node, _ = self._rng.choice([place for place in places if place.node.op != "constant"])
             return replace(root, path, make("mul", constant(self._rng.lognormvariate(0, width)), node))

@@ -52,7 +52,9 @@ class Reaper:
             while True:
                 for stray in self._strays():
                     kill(stray)
-                os.waitpid(-1, 0 if self._alone or self._children is not None else os.WNOHANG)
+                blind = not self._alone and self._children is None
+                if os.waitpid(-1, os.WNOHANG if blind else 0)[0] == 0:
+                    return  # what we cannot find we do not wait for
 
     def _strays(self) -> list[int]:
         """The other children of this process; where it is alone, they are dead already."""

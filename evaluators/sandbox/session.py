@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from numpy.typing import NDArray
@@ -54,7 +55,8 @@ class Session:
     def cpu_seconds(self) -> float:
         """CPU time the candidate has used, measured from outside; other systems: the time waited for it."""
         if self._ended is None:
-            self._cpu_seconds = process_cpu_seconds(self._pid) if sys.platform == "linux" else self._waited
+            with suppress(OSError):  # it died with its zygote, as its pipe will tell
+                self._cpu_seconds = process_cpu_seconds(self._pid) if sys.platform == "linux" else self._waited
         return self._cpu_seconds
 
     def ask(self, function: str, arrays: Sequence[NDArray[Any]], *, dispatch: bool = False) -> NDArray[Any]:

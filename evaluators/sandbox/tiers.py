@@ -24,7 +24,10 @@ ALL = ~Layer(0)
 
 
 class Tier(StrEnum):
-    """What the layers that a machine has amount to; a stronger tier compares as greater."""
+    """What the layers that a machine has amount to, weakest first.
+
+    A layer more than a tier needs is used all the same: a tier is the least that may be relied on.
+    """
 
     rlimits_only = "rlimits-only"
     no_namespaces = "no-namespaces"

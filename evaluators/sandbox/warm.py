@@ -10,7 +10,7 @@ NUMPY = (
     *("numpy", "numpy.char", "numpy.ctypeslib", "numpy.dtypes", "numpy.exceptions", "numpy.fft", "numpy.linalg"),
     *("numpy.lib", "numpy.lib.array_utils", "numpy.lib.format", "numpy.lib.mixins", "numpy.lib.recfunctions"),
     *("numpy.lib.scimath", "numpy.lib.stride_tricks", "numpy.ma", "numpy.ma.mrecords", "numpy.matlib"),
-    *("numpy.polynomial", "numpy.random", "numpy.rec", "numpy.strings", "numpy.testing", "numpy.typing"),
+    *("numpy.polynomial", "numpy.random", "numpy.rec", "numpy.strings", "numpy.typing"),
     *("numpy.version", "numpy._core._methods", "numpy._core._dtype_ctypes", "numpy._core._internal"),
 )
 STANDARD_LIBRARY = (
@@ -25,7 +25,7 @@ STANDARD_LIBRARY = (
     *("ast", "base64", "binascii", "codecs", "csv", "difflib", "json", "pprint", "re", "reprlib", "string"),
     *("textwrap", "tokenize", "unicodedata", "encodings.ascii", "encodings.latin_1", "encodings.utf_16"),
     # Time and hashes.
-    *("calendar", "datetime", "hashlib", "hmac", "time", "timeit", "uuid", "zlib"),
+    *("_strptime", "calendar", "datetime", "hashlib", "hmac", "time", "timeit", "uuid", "zlib"),
     # Typing and what programs like to import.
     *("__future__", "abc", "argparse", "atexit", "builtins", "errno", "gc", "io", "keyword", "linecache", "locale"),
     *("logging", "os", "os.path", "pathlib", "pickle", "signal", "sys", "tempfile", "threading", "traceback"),

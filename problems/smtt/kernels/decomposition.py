@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled
+from problems.smtt.kernels.jit import compiled, inlined
 
 NONE = -1
 INFINITE = 1 << 62
@@ -119,7 +119,7 @@ class Tables(NamedTuple):
     """A power of two."""
 
 
-@compiled
+@inlined
 def bisect(array: Array, low: int, high: int, value: int) -> int:
     """The first index in low … high−1 whose entry exceeds `value`, or high; the entries ascend."""
     while low < high:
@@ -131,14 +131,14 @@ def bisect(array: Array, low: int, high: int, value: int) -> int:
     return low
 
 
-@compiled
+@inlined
 def slot_of(tables: Tables, first: int, last: int, longest: int) -> int:
     """Where a set belongs in the hash table."""
     key = ((first * tables.by_size.size + last) * tables.by_size.size + longest) * 0x1E3779B97F4A7C15
     return (key ^ (key >> 31)) & (tables.slots.size - 1)
 
 
-@compiled
+@inlined
 def find(tables: Tables, first: int, last: int, longest: int) -> int:
     """The number of a set, or NONE if it was not met."""
     sets = tables.sets
@@ -150,7 +150,7 @@ def find(tables: Tables, first: int, last: int, longest: int) -> int:
     return s
 
 
-@compiled
+@inlined
 def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
     """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
     sets = tables.sets
@@ -167,7 +167,7 @@ def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> in
     return s
 
 
-@compiled
+@inlined
 def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     """Write the jobs of a set in EDD order; returns how many."""
     top = jobs.rank[tables.sets[s].longest]
@@ -178,7 +178,7 @@ def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     return m
 
 
-@compiled
+@inlined
 def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     """List the jobs of a set in `group`, and find where its closed forms hold."""
     p, d, members, work = jobs.p, jobs.d, group.members, group.work
@@ -202,7 +202,7 @@ def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     tables.sets[s].late, tables.sets[s].lateness = late, lateness
 
 
-@compiled
+@inlined
 def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int, int, int]:
     """One request for a set, coded 2·branch + side: (next request, edges from, edges to, shift).
 
@@ -217,7 +217,7 @@ def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int
     return following, begin, bisect(tables.edges, begin, end, (late - 1 | rest) - shift), shift
 
 
-@compiled
+@inlined
 def gather(tables: Tables, s: int, pruned: bool) -> bool:
     """Append to `times` the start times that a set is asked for, with their limits; False if they do not fit.
 
@@ -246,7 +246,7 @@ def gather(tables: Tables, s: int, pruned: bool) -> bool:
     return True
 
 
-@compiled
+@inlined
 def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
     """Append the distinct start times, all in low … high, by marking them in an array; returns how many."""
     marks, times, edges = tables.marks, tables.times, tables.edges
@@ -288,7 +288,7 @@ def collect_sorted(tables: Tables, s: int, total: int) -> int:
     return distinct
 
 
-@compiled
+@inlined
 def set_limits(tables: Tables, s: int, pruned: bool) -> None:
     """Give every start time of a set the largest limit it is asked for with, as its value so far."""
     known = tables.sets[s]
@@ -309,7 +309,7 @@ def set_limits(tables: Tables, s: int, pruned: bool) -> None:
             values[at] = max(values[at], limits[i])
 
 
-@compiled
+@inlined
 def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, dx: int, work: int) -> int:
     """Move the longest job from position r to r+1, past job x, for many start times at once.
 
@@ -332,7 +332,7 @@ def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, 
     return some
 
 
-@compiled
+@inlined
 def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scratch: Array) -> bool:
     """Open a branch for every position that is not eliminated at every start time; False if out of room.
 
@@ -372,7 +372,7 @@ def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scr
     return open_branch(jobs, tables, coarse, s, group, m - 1, 0, rise)
 
 
-@compiled
+@inlined
 def open_branch(
     jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, r: int, low: int, open_: Array
 ) -> bool:
@@ -407,7 +407,7 @@ def open_branch(
     return True
 
 
-@compiled
+@inlined
 def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, int]:
     """First, last and longest job, and size, of the set of `members` except one job."""
     first, last, longest, size = NONE, NONE, NONE, 0
@@ -421,7 +421,7 @@ def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, i
     return first, last, longest, size
 
 
-@compiled
+@inlined
 def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tuple[int, int]:
     """Make a request for a set; returns its number and the request before, or NONE for the empty set."""
     first, last, longest, size = identity
@@ -433,7 +433,7 @@ def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tu
     return s, before
 
 
-@compiled
+@inlined
 def prune(
     tables: Tables,
     coarse: Tables,
@@ -504,14 +504,14 @@ def within_budget(tables: Tables) -> bool:
     return needed <= tables.budget[tables.used.size]
 
 
-@compiled
+@inlined
 def closed_form(tables: Tables, s: int, t: int) -> int:
     """A lower bound on f(S, t), exact if t ≤ early or t ≥ late."""
     known = tables.sets[s]
     return max(0, t - known.slack, known.size * t + known.lateness)
 
 
-@compiled
+@inlined
 def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
     """Add the value of a set started at every edge + shift to the cost of that edge (`value` of many); NONE adds 0."""
     if s == NONE:
@@ -557,7 +557,7 @@ def backward(jobs: Jobs, tables: Tables) -> int:
     return value(tables, 0, 0)
 
 
-@compiled
+@inlined
 def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
     """Lower the values of a set to the cost of branch b where that is less."""
     known, branch = tables.sets[s], tables.branches[b]

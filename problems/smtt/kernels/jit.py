@@ -12,3 +12,8 @@ R = TypeVar("R")
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call and keep the machine code on disk, so that the next process starts fast."""
     return cast(Callable[P, R], njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile into every caller: for small functions of inner loops, whose arguments would cost more than they do."""
+    return cast(Callable[P, R], njit(cache=True, nogil=True, forceinline=True)(function))
