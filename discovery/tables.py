@@ -13,7 +13,7 @@ from discovery.leaderboard import Row
 from discovery.scoring import Score
 from evaluators.gaps import Gaps
 
-WIDE = 150
+WIDE = 160
 """Characters a table needs to show everything."""
 
 
@@ -36,15 +36,17 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     rivals = sorted({row.comparison["rival"] for row in rows if row.comparison})
     problem = ", ".join(sorted({row.problem for row in rows}))
     caption = "gap: Σcost/Σbound − 1 · validation chooses, test only reports"
-    caption += f" · isolation: {', '.join(sorted({row.isolation for row in rows}))}"
+    if classes:
+        caption += f" · {', '.join(classes)}: classes of test"
+    caption += f" · ms: CPU per instance · isolation: {', '.join(sorted({row.isolation for row in rows}))}"
     if rivals:
         caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
     table = Table(title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD)
     for heading in (["run"] if several else []) + ["heuristic", "origin"]:
         table.add_column(heading, no_wrap=True)
     p_value = ["p"] if wide else []
-    for heading in (*splits, *(f"test {name}" for name in classes), "w/t/l", *p_value, "CPU ms"):
-        table.add_column(heading, justify="right")
+    for heading in (*splits, *classes, "w/t/l", *p_value, "ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         cells = [row.run] if several else []
         cells += [row.heuristic, row.origin, *(_gap(row.gap(split)) for split in splits)]
@@ -86,7 +88,7 @@ def _wins(row: Row) -> str:
 
 def _p(row: Row) -> str:
     p = row.comparison["wilcoxon_p"] if row.comparison else None
-    return "" if p is None else f"{p:.1e}"
+    return "" if p is None else f"{p:.0e}"
 
 
 def _cpu(row: Row) -> str:
@@ -97,7 +99,7 @@ def _cpu(row: Row) -> str:
 
 
 def _gap(value: float) -> str:
-    return "" if math.isinf(value) else f"{value:.3f}"
+    return "" if math.isinf(value) else _figure(value)
 
 
 def _percent(gaps: Gaps | None) -> str:
@@ -105,4 +107,9 @@ def _percent(gaps: Gaps | None) -> str:
 
 
 def _optional(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else _figure(value)
+
+
+def _figure(value: float) -> str:
+    """Three decimals, fewer for large values."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
