@@ -1,0 +1,1 @@
+"""Live exploits, and an evaluator that falls to each."""

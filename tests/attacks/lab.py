@@ -19,7 +19,7 @@ from evaluators.verdict import InfrastructureError, harmless
 from tests.attacks.toy import BEST, HONEST, INSTANCES, TIMES, TOY, Quick
 
 ROOT = Path(__file__).parents[2]
-UNPROTECTED_SECONDS = 1.5
+UNPROTECTED_SECONDS = 1.2
 
 
 class Outcome(NamedTuple):
@@ -75,7 +75,7 @@ class Lab:
 
     def source(self, attack: Path) -> str:
         """The source of an attack, told where the doors are; but for the length, it is what the file says."""
-        text = attack.read_text().replace("#FILL", "#" * 10_000_000)
+        text = attack.read_text().replace("# FILL", "#" * 10_000_000)
         return f"LAB = {self.names!r}\n{text}"
 
     def unprotected(self, source: str) -> Outcome:
@@ -99,11 +99,11 @@ class Lab:
         process.communicate()
         return read(output)
 
-    def sealed(self, source: str, sandbox: Sandbox) -> Outcome:
+    def sealed(self, source: str, sandbox: Sandbox, allowance: Quick) -> Outcome:
         """What the evaluator makes of it in a given sandbox."""
         self.mark.unlink(missing_ok=True)
         try:
-            result = evaluate(TOY, source, INSTANCES, sandbox, Quick())
+            result = evaluate(TOY, source, INSTANCES, sandbox, allowance)
         except InfrastructureError as error:
             return Outcome("infrastructure_error", str(error), (), 0.0, ())
         honest = evaluate(TOY, HONEST, INSTANCES, sandbox, Quick())

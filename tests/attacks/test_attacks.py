@@ -13,7 +13,9 @@ import pytest
 from evaluators.sandbox import landlock
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.sandbox.tiers import ALL, Layer, Tier
+from evaluators.verdict import Verdict
 from tests.attacks.lab import Lab
+from tests.attacks.toy import Quick
 
 CORPUS = Path(__file__).parent / "corpus"
 BASE = ("process", "wire", "scorer", "repeat", "text")
@@ -33,6 +35,11 @@ class Attack(NamedTuple):
     verdict: str
     accepted: bool
     alone: tuple[str, ...]
+
+    @property
+    def allowance(self) -> Quick:
+        """Its limits: it need not be waited for for long, if it does nothing but wait."""
+        return Quick(wall_seconds=1) if self.verdict == Verdict.wall_timeout else Quick()
 
 
 def read(path: Path) -> Attack:
@@ -77,7 +84,7 @@ def test_fails_in_the_seal(lab: Lab, sandbox_with: SandboxWith, attack: Attack, 
     sandbox = sandbox_with(ALL if tier is Tier.full else ALL & ~Layer.NAMESPACES)
     if sandbox.tier is not tier:
         pytest.skip(f"this machine offers {sandbox.tier}")
-    outcome = lab.sealed(lab.source(attack.path), sandbox)
+    outcome = lab.sealed(lab.source(attack.path), sandbox, attack.allowance)
     assert outcome.verdict == attack.verdict, outcome
     assert not lab.fell(outcome, accepted=attack.accepted), outcome
 
@@ -85,7 +92,7 @@ def test_fails_in_the_seal(lab: Lab, sandbox_with: SandboxWith, attack: Attack, 
 @pytest.mark.parametrize("attack", LAYERED, ids=name)
 def test_succeeds_without_layers(lab: Lab, sandbox_with: SandboxWith, attack: Attack) -> None:
     """What the kernel is needed for gets through to a process of its own that no layer holds."""
-    outcome = lab.sealed(lab.source(attack.path), sandbox_with(NONE))
+    outcome = lab.sealed(lab.source(attack.path), sandbox_with(NONE), attack.allowance)
     assert lab.fell(outcome, accepted=attack.accepted), outcome
 
 
@@ -94,12 +101,12 @@ def test_one_layer_is_enough(lab: Lab, sandbox_with: SandboxWith, attack: Attack
     """Each layer that is said to stop an attack stops it when it is the only one."""
     if layer is Layer.LANDLOCK and landlock.version() < OLDEST_LANDLOCK.get(attack.name, 1):
         pytest.skip(f"Landlock {landlock.version()} cannot")
-    outcome = lab.sealed(lab.source(attack.path), sandbox_with(layer))
+    outcome = lab.sealed(lab.source(attack.path), sandbox_with(layer), attack.allowance)
     assert not lab.fell(outcome, accepted=attack.accepted), outcome
 
 
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack not in LAYERED], ids=name)
 def test_no_layer_is_needed(lab: Lab, sandbox_with: SandboxWith, attack: Attack) -> None:
     """What is stopped by how candidates are asked and scored is stopped in the weakest tier too."""
-    outcome = lab.sealed(lab.source(attack.path), sandbox_with(NONE))
+    outcome = lab.sealed(lab.source(attack.path), sandbox_with(NONE), attack.allowance)
     assert not lab.fell(outcome, accepted=attack.accepted), outcome

@@ -14,6 +14,7 @@ import numpy as np
 
 from evaluators.sandbox.affinity import pin
 from evaluators.sandbox.supervisor import Sandbox
+from evaluators.sandbox.tiers import ALL, Layer
 
 TINY = "def f(x): return x"
 RULE = """
@@ -54,6 +55,25 @@ def zygote_cpu(sandbox: Sandbox, candidates: int = 300) -> float:
     for _ in range(candidates):
         candidate(sandbox)
     return (time.clock_gettime(clock) - start) / candidates
+
+
+SEALS = {
+    "all layers": ALL,
+    "without namespaces": ALL & ~Layer.NAMESPACES,
+    "limits only": Layer.PRIVILEGES | Layer.LIMITS,
+    "no layer": Layer(0),
+}
+
+
+def by_layers() -> None:
+    """What a tiny candidate and a start cost with less and less of the seal, so that each part shows its price."""
+    for name, layers in SEALS.items():
+        start = time.perf_counter()
+        with Sandbox(layers=layers) as sandbox:
+            started = time.perf_counter() - start
+            cpu = cpu_per_candidate(sandbox) + zygote_cpu(sandbox)
+        show(f"{name}: CPU of a tiny candidate, all processes", cpu * 1e3, "ms", "target: <= 5")
+        show(f"{name}: start of a sandbox, wall", started * 1e3, "ms", "")
 
 
 def rate(worker: int, seconds: float = 3.0) -> float:
@@ -133,6 +153,7 @@ def main() -> None:
         show("fork to answer, wall", median_time(lambda: candidate(sandbox), 300) * 1e3, "ms", "")
         show("round trip of 1 KB, on one core", round_trip(sandbox) * 1e6, "µs", "target: <= 25")
         show("dispatch, 100 instances of 50 jobs, CPU", dispatch(sandbox) * 1e3, "ms", "target: <= 80")
+        by_layers()
         leaks(sandbox, int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
 
 

@@ -1,6 +1,8 @@
 # Tries to have a second process by a system call that filters cannot look into; stopped by the list of system calls.
 # verdict: exception; alone: seccomp
 import ctypes, os
+
+
 def order(p):
     libc = ctypes.CDLL(None)
     arguments = (ctypes.c_uint64 * 8)(0, 0, 0, 0, 17, 0, 0, 0)

@@ -1,6 +1,8 @@
 # Tries to go on in the background after its answer; stopped by the list of system calls.
 # verdict: policy_violation; alone: seccomp
 import os, time
+
+
 def order(p):
     read, write = os.pipe()
     if os.fork() == 0:

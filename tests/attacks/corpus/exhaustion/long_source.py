@@ -2,4 +2,6 @@
 # verdict: bad_source; alone: wire
 def order(p):
     raise RuntimeError("PWNED")
-#FILL
+
+
+# FILL

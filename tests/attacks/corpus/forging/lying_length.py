@@ -3,9 +3,13 @@
 class Order:
     def __init__(self, n):
         self.n = n
+
     def __len__(self):
         return self.n
+
     def __iter__(self):
         return iter(())
+
+
 def order(p):
     return Order(len(p))

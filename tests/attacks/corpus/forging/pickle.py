@@ -3,5 +3,7 @@
 class Order(list):
     def __reduce__(self):
         return open, (LAB["mark"], "w")
+
+
 def order(p):
     return Order(sorted(range(len(p)), key=lambda i: p[i]))

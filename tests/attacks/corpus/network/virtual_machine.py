@@ -1,6 +1,8 @@
 # Tries to make a socket to the machine's host (vsock); stopped by the list of system calls.
 # verdict: policy_violation; alone: seccomp
 import socket
+
+
 def order(p):
     try:
         socket.socket(40, socket.SOCK_STREAM).close()  # AF_VSOCK

@@ -3,5 +3,7 @@
 class Error(Exception):
     def __str__(self):
         return "\ud800\0`"
+
+
 def order(p):
     raise Error

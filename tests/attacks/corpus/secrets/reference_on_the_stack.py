@@ -1,6 +1,8 @@
 # Tries to find the reference answer in the frames that called it; stopped by the process of its own.
 # verdict: exception; alone: process
 import sys
+
+
 def order(p):
     frame = sys._getframe()
     while frame is not None:
