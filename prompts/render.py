@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import random
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -19,6 +21,18 @@ HINTS = (
     "Consider the distribution of the values, not only the single job.",
 )
 """One is drawn per request, so that equal parents do not give equal prompts."""
+
+
+class Shown(Protocol):
+    """A parent as far as a prompt goes."""
+
+    @property
+    def source(self) -> str:
+        """Its file."""
+
+    @property
+    def score(self) -> float:
+        """Its gap in percent."""
 
 
 @functools.cache
@@ -35,14 +49,26 @@ def _environment() -> Environment:
 def operators() -> tuple[str, ...]:
     """The operators there is a template for."""
     names = {name.removesuffix(".md.j2") for name in _environment().list_templates()}
-    return tuple(sorted(names - {"preamble", "parent"}))
+    return tuple(sorted(names - {"preamble", "parent", "answer"}))
 
 
-def render(operator: str, facts: Mapping[str, object], parents: Sequence[object], seed: str) -> str:
+def render(operator: str, facts: Mapping[str, object], parents: Sequence[Shown], seed: str) -> str:
     """The prompt for `operator`.
 
     `facts`: brief, signature, arguments and returns of the problem; `parents`: objects with `score` (percent)
-    and `source`; `seed` draws the hint.
+    and `source`, shown without the module's docstring, which tells of its origin; `seed` draws the hint.
     """
+    shown = [{"score": parent.score, "source": without_docstring(parent.source)} for parent in parents]
     hint = random.Random(seed).choice(HINTS)
-    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=parents, variety=hint)
+    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, variety=hint)
+
+
+def without_docstring(source: str) -> str:
+    """A file less its module docstring; unchanged where it has none or is no Python."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return source
+    if not (body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)):
+        return source
+    return "".join(source.splitlines(keepends=True)[body[0].end_lineno or 0 :]).lstrip("\n")

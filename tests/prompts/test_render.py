@@ -5,7 +5,7 @@ import pytest
 from discovery.operators import PARENTS
 from discovery.proposers.base import Parent
 from problems.registry import BUILT_IN, load_problem
-from prompts.render import operators, render
+from prompts.render import operators, render, without_docstring
 
 PARENTS_SHOWN = (Parent("def priority(p, d, t):\n    return d\n", 1.25, "7"), Parent("SECOND SOURCE", 2.5, "9"))
 
@@ -51,3 +51,12 @@ def test_equal_requests_give_equal_prompts_and_seeds_vary_them() -> None:
     texts = {render("create", facts("smtt"), (), f"1:{i}") for i in range(30)}
     assert len(texts) > 3
     assert render("create", facts("smtt"), (), "1:5") == render("create", facts("smtt"), (), "1:5")
+
+
+def test_parents_are_shown_without_the_story_of_their_origin() -> None:
+    """The module docstring goes, the code stays; what is no Python, or has no docstring, is left alone."""
+    assert without_docstring('"""MDD.\n\nSource: 1982.\n"""\n\nimport numpy\n') == "import numpy\n"
+    assert without_docstring("import numpy\n") == "import numpy\n"
+    assert without_docstring("def f(:") == "def f(:"
+    story = Parent('"""A story."""\nx = 1\n', 1.0, "3")
+    assert "A story." not in render("mutate", facts("smtt"), [story], "1:1")
