@@ -270,3 +270,31 @@ def wait_for_candidates(path: Path, count: int) -> None:
                 pass
         time.sleep(0.02)
     raise AssertionError("the run did not get going")
+
+
+def test_a_run_refuses_a_weaker_tier_than_its_config_demands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the machine offers less than `min_isolation`, nothing is written and the remedy is named."""
+    from discovery import session
+    from discovery.config import load_config
+    from evaluators.sandbox.supervisor import Sandbox
+    from evaluators.sandbox.tiers import IsolationUnavailable, Layer
+
+    class Weak(Sandbox):
+        """A sandbox on a machine without seccomp."""
+
+        def __init__(self, *, min_tier: str) -> None:
+            super().__init__(min_tier=min_tier, layers=~Layer.SECCOMP)
+
+    monkeypatch.setattr(session, "Sandbox", Weak)
+    settings = ["evaluation.min_isolation=no-namespaces", f"run.folder={json.dumps(str(tmp_path / 'runs'))}"]
+    config, stem = load_config("demo", settings)
+    with pytest.raises(IsolationUnavailable, match="offers isolation 'rlimits-only'"):
+        session.create(config, stem, session.Observers(print, print))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_tier_is_in_the_record_and_on_the_leaderboard(small_run: Path) -> None:
+    """Every row and the table say in which isolation the run was evaluated."""
+    tiers = {row["isolation"] for row in rows(small_run)}
+    assert tiers <= {"full", "no-namespaces", "rlimits-only"}
+    assert f"isolation: {tiers.pop()}" in (small_run / "output.txt").read_text()

@@ -184,7 +184,7 @@ def test_what_could_overflow_is_refused() -> None:
         ([1, 2], np.array([1.0, 2.0]), r"d\[0\] is 1.0"),
         ([1, "2"], [1, 2], r"p\[1\] is '2'"),
         ([[1], [2]], [1, 2], r"p\[0\] is \[1\]"),
-        (np.ones((2, 2), np.int64), [1, 2], r"p\[0\] is array"),
+        (np.ones((2, 2), np.int64), [1, 2], r"p\[0\] is \[1, 1\]"),
         ([1, 2, 3], [1, 2], "p has 3 values and d has 2"),
         ([1, -2], [1, 2], r"p\[1\] is -2; .*at least 0"),
     ],
