@@ -13,11 +13,13 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from problems.base import Argument
+import numpy as np
+
+from problems.base import Argument, Array
 
 
 class Sign(IntEnum):
@@ -57,7 +59,8 @@ class Operator:
     operands: tuple[int, ...]
     """The least binding with which each operand can stand there without parentheses."""
     sign: Callable[..., Sign]
-    compute: Callable[..., float] | None
+    compute: Callable[..., Any]
+    """Its value, for numbers and for arrays whose last axis is the jobs."""
     needs: tuple[Sign, ...]
     reduces: bool
     """Whether it makes one number out of a vector."""
@@ -66,15 +69,17 @@ class Operator:
 def _operator(
     text: str,
     sign: Callable[..., Sign],
-    compute: Callable[..., float] | None = None,
+    compute: Callable[..., Any],
     *,
     binding: int = 5,
     operands: tuple[int, ...] = (0, 0),
     needs: tuple[Sign, ...] = (),
 ) -> Operator:
-    return Operator(
-        text, binding, operands, sign, compute, needs or (ANY,) * len(operands), reduces=compute is None
-    )
+    return Operator(text, binding, operands, sign, compute, needs or (ANY,) * len(operands), reduces=False)
+
+
+def _reduction(text: str, sign: Callable[..., Sign], compute: Callable[..., Any]) -> Operator:
+    return Operator(text, 5, (5,), sign, compute, (ANY,), reduces=True)
 
 
 def _sign_of_sum(a: Sign, b: Sign) -> Sign:
@@ -92,27 +97,25 @@ OPERATORS: Mapping[str, Operator] = {
     "div": _operator("{} / {}", min, lambda a, b: a / b, binding=2, operands=(2, 3), needs=(ANY, POSITIVE)),
     "neg": _operator("-{}", lambda a: ANY, lambda a: -a, binding=3, operands=(4,)),
     "square": _operator("{} ** 2", _at_least_zero, lambda a: a * a, binding=4, operands=(5,)),
-    "maximum": _operator("np.maximum({}, {})", max, max),
-    "minimum": _operator("np.minimum({}, {})", min, min),
+    "maximum": _operator("np.maximum({}, {})", max, np.maximum),
+    "minimum": _operator("np.minimum({}, {})", min, np.minimum),
     "abs": _operator("np.abs({})", _at_least_zero, abs, operands=(0,)),
-    "sqrt": _operator("np.sqrt({})", _at_least_zero, math.sqrt, operands=(0,), needs=(NONNEGATIVE,)),
+    "sqrt": _operator("np.sqrt({})", _at_least_zero, np.sqrt, operands=(0,), needs=(NONNEGATIVE,)),
     # exp(-x) may underflow to zero, so it does not count as positive
-    "decay": _operator(
-        "np.exp(-{})", lambda a: NONNEGATIVE, lambda a: math.exp(-a), operands=(4,), needs=(NONNEGATIVE,)
-    ),
-    "log": _operator("np.log({})", lambda a: ANY, math.log, operands=(0,), needs=(POSITIVE,)),
+    "decay": _operator("np.exp(-{})", lambda a: NONNEGATIVE, lambda a: np.exp(-a), operands=(4,), needs=(NONNEGATIVE,)),
+    "log": _operator("np.log({})", lambda a: ANY, np.log, operands=(0,), needs=(POSITIVE,)),
     "where": _operator(
         "np.where({} > {}, {}, {})",
         lambda a, b, x, y: min(x, y),
-        lambda a, b, x, y: x if a > b else y,
+        lambda a, b, x, y: np.where(a > b, x, y),
         operands=(0, 0, 0, 0),
     ),
-    "mean": _operator("{}.mean()", Sign, operands=(5,)),
-    "max": _operator("{}.max()", Sign, operands=(5,)),
-    "min": _operator("{}.min()", Sign, operands=(5,)),
-    "sum": _operator("{}.sum()", Sign, operands=(5,)),
-    "std": _operator("{}.std()", lambda a: NONNEGATIVE, operands=(5,)),
-    "size": _operator("{}.size", lambda a: POSITIVE, operands=(5,)),
+    "mean": _reduction("{}.mean()", Sign, lambda a: a.mean(-1, keepdims=True)),
+    "max": _reduction("{}.max()", Sign, lambda a: a.max(-1, keepdims=True)),
+    "min": _reduction("{}.min()", Sign, lambda a: a.min(-1, keepdims=True)),
+    "sum": _reduction("{}.sum()", Sign, lambda a: a.sum(-1, keepdims=True)),
+    "std": _reduction("{}.std()", lambda a: NONNEGATIVE, lambda a: a.std(-1, keepdims=True)),
+    "size": _reduction("{}.size", lambda a: POSITIVE, lambda a: float(a.shape[-1])),
 }
 """Every operator. `decay` is exp(−x); `where` takes the four operands of `x if a > b else y`."""
 
@@ -133,11 +136,14 @@ def variable(argument: Argument) -> Node:
 
 def make(op: str, *args: Node) -> Node:
     """Apply an operator; the sort is computed, not checked (code that was read may break a need)."""
+    vector, size, depth = False, 1, 0
+    for arg in args:
+        vector |= arg.vector
+        size += arg.size
+        depth = max(depth, arg.depth)
     operator = OPERATORS[op]
-    vector = not operator.reduces and any(arg.vector for arg in args)
-    sign = operator.sign(*(arg.sign for arg in args))
-    size = 1 + sum(arg.size for arg in args)
-    return Node(op, args, "", 0.0, vector, sign, size, 1 + max(arg.depth for arg in args))
+    sign = operator.sign(*[arg.sign for arg in args])
+    return Node(op, args, "", 0.0, vector and not operator.reduces, sign, size, depth + 1)
 
 
 ZERO, ONE = constant(0.0), constant(1.0)
@@ -178,7 +184,19 @@ def transform_constants(root: Node, change: Callable[[float], float]) -> Node:
     """The tree with every constant changed, left to right."""
     if root.op == "constant":
         return constant(change(root.value))
-    return make(root.op, *(transform_constants(arg, change) for arg in root.args)) if root.args else root
+    args = tuple(transform_constants(arg, change) for arg in root.args)
+    return root if args == root.args else make(root.op, *args)
+
+
+def evaluate(root: Node, arguments: Mapping[str, Array]) -> Array:
+    """The value of a tree; vectors have the jobs along their last axis, numbers a last axis of length 1."""
+    if root.op == "variable":
+        return arguments[root.name]
+    if root.op == "constant":
+        return np.asarray(root.value)
+    values = [evaluate(arg, arguments) for arg in root.args]
+    result: Array = OPERATORS[root.op].compute(*values)
+    return result
 
 
 def round_constant(value: float) -> float:
@@ -200,6 +218,7 @@ def tidy(root: Node) -> Node:
     return root
 
 
+@lru_cache(maxsize=10_000)
 def simplify(root: Node) -> Node:
     """An equivalent tree that reads better: constants folded, like terms joined, no-ops dropped."""
     if not root.args:
@@ -213,10 +232,10 @@ def simplify(root: Node) -> Node:
 
 
 def _fold(op: str, args: Sequence[Node]) -> float | None:
-    compute = OPERATORS[op].compute
     try:
-        value = compute(*(arg.value for arg in args)) if compute else math.nan
-    except (ValueError, ArithmeticError):
+        with np.errstate(all="ignore"):
+            value = float(OPERATORS[op].compute(*(arg.value for arg in args)))
+    except ArithmeticError:
         return None
     return value if math.isfinite(value) else None
 
@@ -233,6 +252,8 @@ def _simplify_sum(root: Node) -> Node:
     """Join like terms; positive terms before negative ones, a positive constant first, a negative one last."""
     terms: dict[Node, float] = {}
     _collect_terms(root, 1.0, terms)
+    if not all(map(math.isfinite, terms.values())):
+        return root
     offset = terms.pop(ONE, 0.0)
     signed = [(term, weight) for term, weight in terms.items() if abs(weight) > 1e-12]
     signed.sort(key=lambda item: item[1] < 0)
@@ -287,8 +308,8 @@ def _simplify_product(root: Node) -> Node:
     above: list[Node] = []
     below: list[Node] = []
     factor = _collect_factors(root, above, below)
-    if factor == 0.0:
-        return ZERO
+    if factor == 0.0 or not math.isfinite(factor):
+        return root if factor else ZERO
     for node in list(below):
         if node.sign is POSITIVE and node in above:
             above.remove(node)
@@ -464,7 +485,7 @@ class _Reader:
         match expression:
             case ast.Name(id=name) if name in self.names:
                 return self.names[name]
-            case ast.Constant(value=int() | float() as value) if abs(value) < 1e300:
+            case ast.Constant(value=int() | float() as value) if type(value) is not bool and abs(value) < 1e300:
                 return constant(float(value))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 node = self.read(operand)
@@ -476,8 +497,9 @@ class _Reader:
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 if not (condition := self.read(test)).vector:
                     return _choose(condition, self.read(body), self.read(orelse))
-            case ast.Attribute(value=vector, attr="size") | ast.Subscript(
-                value=ast.Attribute(value=vector, attr="shape"), slice=ast.Constant(value=0)
+            case (
+                ast.Attribute(value=vector, attr="size")
+                | ast.Subscript(value=ast.Attribute(value=vector, attr="shape"), slice=ast.Constant(value=0))
             ):
                 return _reduce("size", self.read(vector))
             case ast.Call(func=function, args=args, keywords=keywords):
@@ -722,7 +744,7 @@ _GROWTH: Mapping[str, float] = {
 }
 """How often each operator is drawn; `scale` is the product with a constant."""
 
-_REDUCTIONS: Mapping[str, float] = {"mean": 4, "max": 2, "min": 2, "sum": 2, "std": 2, "size": 1}
+_REDUCTIONS: Mapping[str, float] = {"mean": 3, "max": 2, "min": 2, "sum": 2, "std": 3, "size": 1}
 
 
 def operand_needs(op: str, need: Sign) -> tuple[Sign, ...] | None:
@@ -758,6 +780,7 @@ class Grower:
 
     def __init__(self, arguments: Sequence[Argument], rng: random.Random) -> None:
         self._arguments = [variable(argument) for argument in arguments]
+        self.vectors = [node for node in self._arguments if node.vector]
         self._rng = rng
 
     def tree(self, levels: int, need: Sign = ANY, *, vector: bool = True) -> Node:
@@ -789,7 +812,7 @@ class Grower:
 
     def argument(self, need: Sign = ANY, *, vector: bool = True) -> Node:
         """An argument, lifted if its own sign is not enough."""
-        return lifted(self._rng.choice([node for node in self._arguments if node.vector or not vector]), need)
+        return lifted(self._rng.choice(self.vectors if vector else self._arguments), need)
 
     def reduction(self, need: Sign = ANY) -> Node:
         """The mean, maximum … of a vector argument, lifted if its own sign is not enough."""

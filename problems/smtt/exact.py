@@ -29,8 +29,8 @@ from problems.smtt.kernels.decomposition import (
 )
 from problems.smtt.kernels.descent import insert
 
-METHOD = "Lawler decomposition, memoised"
-FIRST_TRY = 1 << 16
+METHOD = "Lawler decomposition"
+FIRST_TRY = 1 << 18
 """States to make room for at first; small tables are quicker to set up, and enough for most instances."""
 
 
@@ -39,9 +39,9 @@ class Certificate:
     """What `solve` proves about an instance.
 
     `value` is the least total tardiness if `kind` is "optimal", otherwise a lower bound on it. `sequence` lists
-    the jobs, numbered as given, in an order whose total tardiness is `best`. `states` counts pairs of a job set
-    and a start time, `sets` the distinct job sets. `seconds` is CPU time of the calling thread; the first call of a
-    process also loads (or compiles) the kernels.
+    the jobs, numbered as given, in an order whose total tardiness is `best`. `states` counts the pairs of a job
+    set and a start time that were evaluated, and `sets` the job sets, over all tables. `seconds` is CPU time of the
+    calling thread; the first call of a process also loads (or compiles) the kernels.
     """
 
     value: int
@@ -68,10 +68,10 @@ def solve(
         p: n whole numbers ≥ 0.
         d: n whole numbers of any sign and size.
         start: the time the machine is free at.
-        max_states: limit on pairs of a job set and a start time (12 to 16 bytes each, and as much again for links).
-        max_memory_mb: limit on the tables, in MiB.
+        max_states: limit on the pairs of a job set and a start time in one table.
+        max_memory_mb: limit on all tables, in MiB; a pair takes some 50 bytes.
 
-    When a limit is reached the result has kind "lower": a lower bound, and the sequence of a heuristic.
+    When a limit is reached the result may have kind "lower": a lower bound, and a sequence that is good.
 
     Raises:
         InstanceError: the values are not whole numbers, `p` and `d` differ in length, a `p` is negative, or n·Σp
@@ -122,7 +122,7 @@ def whole_numbers(name: str, values: Iterable[int]) -> list[int]:
     """
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
         return cast(list[int], values.tolist())
-    listed = list(values)
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     for j, value in enumerate(listed):
         if not isinstance(value, int | np.integer):
             raise InstanceError(
@@ -178,11 +178,14 @@ class Decomposition:
         grain = 1 << (self.work >> 12).bit_length()
         coarse = self.attempt(nothing, grain, self.max_states)
         while coarse is None and grain <= self.work:
-            grain <<= 3
+            grain *= 8
             coarse = self.attempt(nothing, grain, self.max_states)
-        while coarse is not None and not self.proven and self.attempt(coarse, 1, self.max_states) is None:
-            grain >>= 3
-            coarse = self.attempt(coarse, grain, self.max_states) if grain > 1 else None
+        while coarse is not None and not self.proven:
+            room = 8 * int(coarse.used[STATES]) if grain >= 8 else self.max_states
+            if self.attempt(coarse, 1, min(room, self.max_states)) is not None or grain < 8:
+                return
+            grain //= 8
+            coarse = self.attempt(coarse, grain, self.max_states)
 
     @property
     def proven(self) -> bool:
@@ -195,7 +198,8 @@ class Decomposition:
         complete = forward(self.jobs, tables, coarse, self.best + 1)
         self.bound = max(self.bound, min(self.best, int(backward(self.jobs, tables))))
         sequence = trace(self.jobs, tables)
-        insert(self.jobs.p, self.jobs.d, sequence)
+        if grain > 1 or not complete:  # otherwise it is optimal already
+            insert(self.jobs.p, self.jobs.d, sequence)
         cost = total_tardiness(self.jobs.p.tolist(), self.jobs.d.tolist(), sequence.tolist())
         if cost < self.best:
             self.best, self.sequence = cost, sequence.tolist()
@@ -204,25 +208,25 @@ class Decomposition:
         return tables if complete else None
 
     def reserve(self, states: int, grain: int, used: int = 0) -> Tables:
-        """Empty tables for that many states, within the bytes allowed.
+        """Empty tables for that many states, or as many as fit the bytes allowed beside those `used`.
 
-        Most arrays are larger than needed: where memory is given out on first use, only what is used counts. There
-        are 20 to 500 states a set, and 1.3 edges a state, where many are needed.
+        Most arrays are larger than needed, as memory is given out when first written to. Where many states are
+        needed there are 20 to 500 a set, and 1.3 edges a state.
         """
         n = len(self.jobs.p)
-        clock = np.dtype(np.int32 if self.work < 1 << 30 else np.int64)
+        states = min(states, (self.max_bytes - used) // 40)
         sets = states // 8 + 4 * n
         sizes = np.zeros(4, np.int64)
         sizes[SETS], sizes[BRANCHES] = SET.itemsize + 8, BRANCH.itemsize
-        sizes[STATES], sizes[EDGES] = clock.itemsize + 8, clock.itemsize + 16
+        sizes[STATES], sizes[EDGES] = 16, 24
         return Tables(
             sets=np.empty(sets, SET),
             slots=np.zeros(1 << min(sets.bit_length(), 20), np.int32),
             by_size=np.full(n + 1, -1, np.int64),
             branches=np.empty(2 * sets, BRANCH),
-            times=np.empty(states, clock),
+            times=np.empty(states, np.int64),
             values=np.empty(states, np.int64),
-            edges=np.empty(2 * states + 1, clock),
+            edges=np.empty(2 * states + 1, np.int64),
             limits=np.empty((2, 2 * states + 1), np.int64),
             marks=np.zeros(min(self.work + 1, 1 << 20), np.uint8),
             used=np.zeros(4, np.int64),

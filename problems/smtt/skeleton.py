@@ -96,8 +96,6 @@ SKELETON = Skeleton(
         Argument("t", "the current time", "scalar", "nonnegative"),
     ),
     parameters={"AUGMENT": (0, 1), "BLOCK": (1, 2, 3), "PASSES": (0, 1, 2, 4, 8, 16)},
-    source="\n\n".join(
-        inspect.getsource(part) for part in (schedule, dispatch, move_one_to_end, sweep, best_place)
-    ),
+    source="\n\n".join(inspect.getsource(part) for part in (schedule, dispatch, move_one_to_end, sweep, best_place)),
 )
 """What the genetic proposer fills in for the problem `smtt`."""

@@ -7,7 +7,7 @@ r in w … m, the jobs {1 … r}∖k first, then k, then {r+1 … m} (Lawler 197
     f(S, t) = min_r  f(L_r, t) + (C_r − d_k)⁺ + f(R_r, C_r).
 
 *Which positions r.* With T(r) the tardiness of the EDD order with k moved to r, r is eliminated if T(r) is not
-below every earlier T, or is above T(r+1) (Szwarc 1993; Szwarc & Mukhopadhyay 1996). About 1.4 positions remain.
+below every earlier T, or is above T(r+1) (after Szwarc 1993). On hard instances 1.4 positions remain on average.
 
 *Which sets.* Every set met is {j : first ≤ j ≤ last, no longer than k}: the triple (first, last, k) identifies it
 exactly, so looking a set up compares three numbers and never rests on a hash.
@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled, inlined
+from problems.smtt.kernels.jit import compiled
 
 NONE = -1
 INFINITE = 1 << 62
@@ -94,7 +94,7 @@ class Group(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Arenas, filled from the front. Pages never touched cost nothing, so they may be larger than needed."""
+    """Arenas of records and int64 numbers, filled from the front."""
 
     sets: Array
     slots: Array
@@ -103,7 +103,7 @@ class Tables(NamedTuple):
     """The latest set of each size, head of a list linked by `SET.next`."""
     branches: Array
     times: Array
-    """Start times, ascending within a set. int32 or int64, which must hold every completion time."""
+    """Start times, ascending within a set."""
     values: Array
     """Value of the set at that start time; until `backward` has computed it, its limit."""
     edges: Array
@@ -119,7 +119,7 @@ class Tables(NamedTuple):
     """A power of two."""
 
 
-@inlined
+@compiled
 def bisect(array: Array, low: int, high: int, value: int) -> int:
     """The first index in low … high−1 whose entry exceeds `value`, or high; the entries ascend."""
     while low < high:
@@ -131,14 +131,14 @@ def bisect(array: Array, low: int, high: int, value: int) -> int:
     return low
 
 
-@inlined
+@compiled
 def slot_of(tables: Tables, first: int, last: int, longest: int) -> int:
     """Where a set belongs in the hash table."""
     key = ((first * tables.by_size.size + last) * tables.by_size.size + longest) * 0x1E3779B97F4A7C15
-    return (key ^ (key >> 31)) & (tables.slots.size - 1)
+    return int((key ^ (key >> 31)) & (tables.slots.size - 1))
 
 
-@inlined
+@compiled
 def find(tables: Tables, first: int, last: int, longest: int) -> int:
     """The number of a set, or NONE if it was not met."""
     sets = tables.sets
@@ -147,10 +147,10 @@ def find(tables: Tables, first: int, last: int, longest: int) -> int:
         if sets[s].first == first and sets[s].last == last and sets[s].longest == longest:
             break
         s = sets[s].chain
-    return s
+    return int(s)
 
 
-@inlined
+@compiled
 def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
     """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
     sets = tables.sets
@@ -167,7 +167,7 @@ def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> in
     return s
 
 
-@inlined
+@compiled
 def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     """Write the jobs of a set in EDD order; returns how many."""
     top = jobs.rank[tables.sets[s].longest]
@@ -178,7 +178,7 @@ def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     return m
 
 
-@inlined
+@compiled
 def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     """List the jobs of a set in `group`, and find where its closed forms hold."""
     p, d, members, work = jobs.p, jobs.d, group.members, group.work
@@ -202,7 +202,7 @@ def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     tables.sets[s].late, tables.sets[s].lateness = late, lateness
 
 
-@inlined
+@compiled
 def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int, int, int]:
     """One request for a set, coded 2·branch + side: (next request, edges from, edges to, shift).
 
@@ -217,7 +217,7 @@ def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int
     return following, begin, bisect(tables.edges, begin, end, (late - 1 | rest) - shift), shift
 
 
-@inlined
+@compiled
 def gather(tables: Tables, s: int, pruned: bool) -> bool:
     """Append to `times` the start times that a set is asked for, with their limits; False if they do not fit.
 
@@ -246,7 +246,7 @@ def gather(tables: Tables, s: int, pruned: bool) -> bool:
     return True
 
 
-@inlined
+@compiled
 def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
     """Append the distinct start times, all in low … high, by marking them in an array; returns how many."""
     marks, times, edges = tables.marks, tables.times, tables.edges
@@ -288,7 +288,7 @@ def collect_sorted(tables: Tables, s: int, total: int) -> int:
     return distinct
 
 
-@inlined
+@compiled
 def set_limits(tables: Tables, s: int, pruned: bool) -> None:
     """Give every start time of a set the largest limit it is asked for with, as its value so far."""
     known = tables.sets[s]
@@ -309,30 +309,27 @@ def set_limits(tables: Tables, s: int, pruned: bool) -> None:
             values[at] = max(values[at], limits[i])
 
 
-@inlined
+@compiled
 def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, dx: int, work: int) -> int:
     """Move the longest job from position r to r+1, past job x, for many start times at once.
 
-    On entry and exit, `rise` is T(r) minus the least T before r if that is negative (a new minimum), else minus
-    the least T up to r. `open_` becomes negative where r is a candidate: a new minimum, and T(r+1) ≥ T(r).
-    `work` is p_1 + … + p_{r+1}. Returns a negative number if some r is a candidate. The narrowing casts halve
-    the width of the arithmetic, which numba would do in 64 bits.
+    `rise` is T(r) minus the least T before r, and is updated to r+1. `open_` becomes negative where r is a
+    candidate: rise < 0, and T(r+1) ≥ T(r). `work` is p_1 + … + p_{r+1}. Returns a negative number if some r is a
+    candidate.
     """
-    cast = rise.dtype.type
-    pk_, px_, to_dk, to_dx, zero = cast(pk), cast(px), cast(work - dk), cast(work - dx), cast(0)
-    some = zero
+    some = 0
     for i in range(times.size):
-        later = min(px_, max(cast(times[i] + to_dk), zero))
-        earlier = min(pk_, max(cast(times[i] + to_dx), zero))
-        change = cast(later - earlier)
-        candidate = cast(rise[i] & ~change)
-        rise[i] = cast(max(rise[i], zero) + change)
+        later = min(px, max(times[i] + work - dk, 0))
+        earlier = min(pk, max(times[i] + work - dx, 0))
+        change = later - earlier
+        candidate = rise[i] & ~change
+        rise[i] = max(rise[i], 0) + change
         open_[i] = candidate
         some |= candidate
     return some
 
 
-@inlined
+@compiled
 def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scratch: Array) -> bool:
     """Open a branch for every position that is not eliminated at every start time; False if out of room.
 
@@ -372,7 +369,7 @@ def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scr
     return open_branch(jobs, tables, coarse, s, group, m - 1, 0, rise)
 
 
-@inlined
+@compiled
 def open_branch(
     jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, r: int, low: int, open_: Array
 ) -> bool:
@@ -407,7 +404,7 @@ def open_branch(
     return True
 
 
-@inlined
+@compiled
 def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, int]:
     """First, last and longest job, and size, of the set of `members` except one job."""
     first, last, longest, size = NONE, NONE, NONE, 0
@@ -421,7 +418,7 @@ def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, i
     return first, last, longest, size
 
 
-@inlined
+@compiled
 def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tuple[int, int]:
     """Make a request for a set; returns its number and the request before, or NONE for the empty set."""
     first, last, longest, size = identity
@@ -433,7 +430,7 @@ def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tu
     return s, before
 
 
-@inlined
+@compiled
 def prune(
     tables: Tables,
     coarse: Tables,
@@ -472,7 +469,7 @@ def forward(jobs: Jobs, tables: Tables, coarse: Tables, limit: int) -> bool:
     """
     n = jobs.p.size
     group = Group(np.empty(n, np.int64), np.empty(n, np.int64))
-    scratch = np.empty((3, n), tables.times.dtype)
+    scratch = np.empty((3, n), np.int64)
     tables.branches[0].left, tables.branches[0].left_next = ask(tables, (0, n - 1, jobs.by_rank[n - 1], n), 0)
     tables.branches[0].right = tables.branches[0].right_next = NONE
     tables.branches[0].work, tables.branches[0].edge, tables.branches[0].edges = 0, 0, 1
@@ -486,7 +483,7 @@ def forward(jobs: Jobs, tables: Tables, coarse: Tables, limit: int) -> bool:
             room = room and within_budget(tables) and gather(tables, s, coarse.used[SETS] > 0)
             if room and tables.sets[s].states:
                 if scratch.shape[1] < tables.sets[s].states:
-                    scratch = np.empty((3, 2 * tables.sets[s].states), tables.times.dtype)
+                    scratch = np.empty((3, 2 * tables.sets[s].states), np.int64)
                 tables.sets[s].branch = tables.used[BRANCHES]
                 room = expand(jobs, tables, coarse, s, group, scratch)
             if not room:
@@ -501,17 +498,17 @@ def within_budget(tables: Tables) -> bool:
     needed = 0
     for i in range(tables.used.size):
         needed += tables.used[i] * tables.budget[i]
-    return needed <= tables.budget[tables.used.size]
+    return bool(needed <= tables.budget[tables.used.size])
 
 
-@inlined
+@compiled
 def closed_form(tables: Tables, s: int, t: int) -> int:
     """A lower bound on f(S, t), exact if t ≤ early or t ≥ late."""
     known = tables.sets[s]
-    return max(0, t - known.slack, known.size * t + known.lateness)
+    return int(max(0, t - known.slack, known.size * t + known.lateness))
 
 
-@inlined
+@compiled
 def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
     """Add the value of a set started at every edge + shift to the cost of that edge (`value` of many); NONE adds 0."""
     if s == NONE:
@@ -557,7 +554,7 @@ def backward(jobs: Jobs, tables: Tables) -> int:
     return value(tables, 0, 0)
 
 
-@inlined
+@compiled
 def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
     """Lower the values of a set to the cost of branch b where that is less."""
     known, branch = tables.sets[s], tables.branches[b]

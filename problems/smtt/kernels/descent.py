@@ -1,4 +1,4 @@
-"""A good sequence when the exact solver runs out of room: modified due dates, then insertion moves."""
+"""Insertion moves, which turn a good sequence into a better one: the lower the cost known, the more is pruned."""
 
 from __future__ import annotations
 
@@ -6,25 +6,6 @@ import numpy as np
 
 from problems.base import Array
 from problems.smtt.kernels.jit import compiled
-
-
-@compiled
-def modified_due_date(p: Array, d: Array) -> Array:
-    """Append, time and again, the job with the least max(t + p_j, d_j); ties: the first (Baker & Bertrand 1982)."""
-    n = p.size
-    sequence = np.arange(n)
-    time = 0
-    for i in range(n):
-        best = i
-        for q in range(i + 1, n):
-            j, k = sequence[q], sequence[best]
-            if max(time + p[j], d[j]) < max(time + p[k], d[k]):
-                best = q
-        chosen = sequence[best]
-        sequence[i + 1 : best + 1] = sequence[i:best].copy()
-        sequence[i] = chosen
-        time += p[chosen]
-    return sequence
 
 
 @compiled

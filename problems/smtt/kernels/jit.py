@@ -10,10 +10,13 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile at the first call and keep the machine code on disk, so that the next process starts fast."""
-    return cast(Callable[P, R], njit(cache=True, nogil=True)(function))
+    """Compile at the first call and keep the machine code on disk, so that the next process starts fast.
 
-
-def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile into every caller: for small functions of inner loops, whose arguments would cost more than they do."""
-    return cast(Callable[P, R], njit(cache=True, nogil=True, forceinline=True)(function))
+    Where neither the package nor the user's cache folder can be written, every process compiles for itself. Calls
+    between compiled functions are inlined: passing a tuple of arrays costs more than a small body does.
+    """
+    try:
+        dispatcher = njit(cache=True, nogil=True, forceinline=True)(function)
+    except RuntimeError:  # numba found no folder to keep machine code in
+        dispatcher = njit(nogil=True, forceinline=True)(function)
+    return cast(Callable[P, R], dispatcher)
