@@ -59,8 +59,8 @@ class Search(_Section):
     `seeds`: the baselines every island starts from (default: the problem's).
     """
 
-    islands: int = Field(4, ge=1, le=1000)
-    island_size: int = Field(24, ge=1)
+    islands: int = Field(2, ge=1, le=1000)
+    island_size: int = Field(12, ge=1)
     tournament: int = Field(3, ge=1)
     migration_every: int = Field(100, ge=1)
     lookahead: int = Field(6, ge=1, le=1000)

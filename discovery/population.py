@@ -16,10 +16,10 @@ from evaluators.verdict import Verdict
 class Shape:
     """How the population is laid out. Every `migration_every` candidates each island's best goes to the next."""
 
-    islands: int = 4
-    island_size: int = 24
-    tournament: int = 3
-    migration_every: int = 100
+    islands: int
+    island_size: int
+    tournament: int
+    migration_every: int
 
 
 class Population:

@@ -174,12 +174,7 @@ class _Session:
             if name in wanted and score is not None:
                 seeds.append(Parent(source, score, name))
         search = self.config.search
-        shape = Shape(
-            islands=search.islands,
-            island_size=search.island_size,
-            tournament=search.tournament,
-            migration_every=search.migration_every,
-        )
+        shape = Shape(**search.model_dump(include={"islands", "island_size", "tournament", "migration_every"}))
         return Population(seeds, shape=shape, weights=weights, seed=self.config.run.seed, known=known)
 
     async def search(self, population: Population) -> str:

@@ -29,6 +29,7 @@ from tests.endpoint import MDD_LIKE, completion, endpoint
 CANDIDATES = 10_000
 HTTP_CANDIDATES = 500
 WINDOW = 100
+SHAPE = Shape(islands=2, island_size=12, tournament=3, migration_every=100)
 
 
 class MockProposer:
@@ -68,7 +69,7 @@ def run(proposer: Proposer, candidates: int) -> list[float]:
     async def main(folder: Path) -> None:
         seeds = [Parent("def priority(p, d, t):\n    return d\n", 50.0, "edd")]
         weights = {"create": 0.1, "mutate": 0.5, "crossover": 0.4}
-        people = Population(seeds, shape=Shape(), weights=weights, seed=1, known={})
+        people = Population(seeds, shape=SHAPE, weights=weights, seed=1, known={})
         with Archive(folder / "run", "create") as archive:
             develop = Developer(
                 proposer=proposer,

@@ -9,6 +9,8 @@ from discovery.loop import search
 from discovery.population import Population, Shape
 from evaluators.verdict import Verdict
 
+SHAPE = Shape(islands=4, island_size=24, tournament=3, migration_every=7)
+
 
 class Committed(list[Candidate]):
     """A journal that keeps what is committed in a list."""
@@ -20,7 +22,7 @@ class Committed(list[Candidate]):
 
 def run(delays: random.Random, lookahead: int, candidates: int = 60) -> tuple[list[Candidate], list[int]]:
     """A search whose candidates take random times; the candidates, and how many were open at each start."""
-    people = Population([], shape=Shape(migration_every=7), weights={"create": 1, "mutate": 2}, seed=3, known={})
+    people = Population([], shape=SHAPE, weights={"create": 1, "mutate": 2}, seed=3, known={})
     journal = Committed()
     open_now: list[int] = []
     running = 0
@@ -61,7 +63,7 @@ def test_a_failure_ends_the_search_and_leaves_nothing_running() -> None:
     """What `develop` raises comes out of the search, and the drafts under way are cancelled."""
 
     async def main() -> None:
-        people = Population([], shape=Shape(), weights={"create": 1}, seed=0, known={})
+        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, known={})
         cancelled: list[int] = []
 
         async def develop(draft: Draft) -> Candidate:

@@ -6,12 +6,13 @@ from discovery.proposers.base import Parent
 from evaluators.verdict import Verdict
 
 SEEDS = [Parent("mdd source", 0.6, "mdd"), Parent("edd source", 50.0, "edd"), Parent("spt source", 40.0, "spt")]
+SHAPE = {"islands": 4, "island_size": 24, "tournament": 3, "migration_every": 100}
 WEIGHTS = {"create": 0.2, "mutate": 0.5, "crossover": 0.3}
 
 
 def population(**shape: int) -> Population:
     """A population over the three seeds."""
-    return Population(SEEDS, shape=Shape(**shape), weights=WEIGHTS, seed=1, known={"sig-mddc": "mddc"})
+    return Population(SEEDS, shape=Shape(**{**SHAPE, **shape}), weights=WEIGHTS, seed=1, known={"sig-mddc": "mddc"})
 
 
 def told(number: int, score: float | None, signature: str, island: int = 0, source: str = "x") -> Candidate:
@@ -79,5 +80,5 @@ def test_islands_keep_their_best_and_share_them_by_migration() -> None:
 
 def test_an_island_without_members_is_asked_to_create() -> None:
     """Without any parent the draft falls back to create, whatever the weights say."""
-    people = Population([], shape=Shape(), weights={"mutate": 1.0}, seed=1, known={})
+    people = Population([], shape=Shape(**SHAPE), weights={"mutate": 1.0}, seed=1, known={})
     assert people.ask(0).operator == "create"

@@ -9,7 +9,8 @@ import pytest
 from discovery.proposers import genetic
 from discovery.proposers.base import Answer, Parent, Request
 from discovery.proposers.expressions import Node, parse, positions, render, tidy, transform_constants
-from discovery.proposers.genetic import MAX_DEPTH, MAX_SIZE, Genetic, ranking
+from discovery.proposers.genetic import Genetic
+from discovery.proposers.variation import MAX_DEPTH, MAX_SIZE, Behaviour, ranking
 from problems.base import Argument, Array, Entry, Instance, check_permutation
 from problems.smtt.exact import solve
 from problems.smtt.instances import generate
@@ -125,7 +126,7 @@ def test_the_answer_does_not_pass_for_a_models() -> None:
 def test_variation_makes_a_difference() -> None:
     """Of a hundred mutants of MDD at least ninety pick another job somewhere; none is the parent again."""
     proposer = Genetic(ENTRY)
-    behaviour = genetic.Behaviour(ENTRY.arguments)
+    behaviour = Behaviour(ENTRY.arguments)
     parent = tidy(read(MDD.source))
     children = [read(propose(proposer, "mutate", MDD, number=number).text) for number in range(100)]
     assert parent not in children
