@@ -1,6 +1,6 @@
 """Certified optima of 1||ΣT_j: minimise Σ max(0, C_j − d_j) over the sequences of n jobs on one machine.
 
-`solve` is exact; the method is in `kernels.decomposition`. Its limits count states and bytes, never seconds, so a
+`solve` is exact; the method is in `kernels`. Its limits count states and bytes, never seconds, so a
 certificate is the same on every machine.
 """
 
@@ -14,20 +14,10 @@ from typing import Literal, cast
 import numpy as np
 
 from problems.base import Array, InstanceError
-from problems.smtt.kernels.decomposition import (
-    BRANCH,
-    BRANCHES,
-    EDGES,
-    SET,
-    SETS,
-    STATES,
-    Jobs,
-    Tables,
-    backward,
-    forward,
-    trace,
-)
+from problems.smtt.kernels.backward import backward, trace
 from problems.smtt.kernels.descent import insert
+from problems.smtt.kernels.forward import forward
+from problems.smtt.kernels.tables import BRANCH, BRANCHES, EDGES, SET, SETS, STATES, Jobs, Tables
 
 METHOD = "Lawler decomposition"
 FIRST_TRY = 1 << 18

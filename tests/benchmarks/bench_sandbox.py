@@ -139,8 +139,8 @@ def leaks(sandbox: Sandbox, candidates: int) -> None:
         show(f"growth over {candidates} candidates: {what}", size - before[what], "", target)
 
 
-def main() -> None:
-    """Print every figure of the sandbox."""
+def main(candidates: int = 10_000) -> None:
+    """Print every figure of the sandbox; `candidates` in a row are watched for leaks."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         show("tiny candidates, two zygotes", sum(pool.map(rate, range(2))), "/s", "target: >= 250")
     with Sandbox() as sandbox:
@@ -154,8 +154,8 @@ def main() -> None:
         show("round trip of 1 KB, on one core", round_trip(sandbox) * 1e6, "µs", "target: <= 25")
         show("dispatch, 100 instances of 50 jobs, CPU", dispatch(sandbox) * 1e3, "ms", "target: <= 80")
         by_layers()
-        leaks(sandbox, int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+        leaks(sandbox, candidates)
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

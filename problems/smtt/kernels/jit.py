@@ -15,6 +15,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Where neither the package nor the user's cache folder can be written, every process compiles for itself. Calls
     between compiled functions are inlined: passing a tuple of arrays costs more than a small body does.
     """
+    # The machine code kept for a function includes what it calls, yet numba renews it only when the function's own
+    # file changes. After editing kernels that other files call (those in `tables`), delete `kernels/__pycache__`.
     try:
         dispatcher = njit(cache=True, nogil=True, forceinline=True)(function)
     except RuntimeError:  # numba found no folder to keep machine code in

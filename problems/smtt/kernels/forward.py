@@ -1,31 +1,4 @@
-"""Lawler's decomposition of 1||ΣT_j, memoised on (job set, start time) and evaluated set by set.
-
-Jobs are numbered in EDD order (ties by p). For a set S started at t, let k be its longest job (ties: the last in
-EDD order), at position w among the m jobs of S, and C_r = t + p_1 + … + p_r. Some optimal sequence has, for some
-r in w … m, the jobs {1 … r}∖k first, then k, then {r+1 … m} (Lawler 1977):
-
-    f(S, t) = min_r  f(L_r, t) + (C_r − d_k)⁺ + f(R_r, C_r).
-
-*Which positions r.* With T(r) the tardiness of the EDD order with k moved to r, r is eliminated if T(r) is not
-below every earlier T, or is above T(r+1) (after Szwarc 1993). On hard instances 1.4 positions remain on average.
-
-*Which sets.* Every set met is {j : first ≤ j ≤ last, no longer than k}: the triple (first, last, k) identifies it
-exactly, so looking a set up compares three numbers and never rests on a hash.
-
-*In which order.* Sets are taken by decreasing size (`forward`): when its turn comes, all the start times a set is
-asked for are known, and its positions are eliminated for all of them at once, by loops the compiler vectorises.
-`backward` takes them by increasing size and computes f; `trace` reads a sequence off the tables.
-
-*Coarse start times.* f grows with t, so rounding every start time down to a multiple of a `grain` gives a lower
-bound on f, from far fewer states; with grain 1 it is f. A finer decomposition is pruned by a coarser one and the
-cost of a known sequence: a state is of interest only below its *limit*, what that cost leaves for it once the rest
-of the best sequence through it is bounded from below. A value is then f if f is below the limit, and otherwise any
-number from the limit to f, so that tables keep bounding f from below. The same holds for sets left without a table
-when memory runs out.
-
-*Closed forms.* f(S, t) ≥ max(0, max tardiness of EDD, total lateness of SPT), with equality if EDD has at most
-one tardy job, or if t ≥ max(d_j − p_j), when every job is late wherever it stands.
-"""
+"""The forward pass: every job set and start time that may be needed, by decreasing size of the set."""
 
 from __future__ import annotations
 
@@ -35,55 +8,22 @@ import numpy as np
 
 from problems.base import Array
 from problems.smtt.kernels.jit import compiled
-
-NONE = -1
-INFINITE = 1 << 62
-
-SET = np.dtype(
-    [
-        ("first", np.int64),  # first and last job, in EDD order
-        ("last", np.int64),
-        ("longest", np.int64),  # k
-        ("size", np.int64),
-        ("next", np.int64),  # next set of the same size
-        ("chain", np.int64),  # next set in the same slot of the hash table
-        ("asked", np.int64),  # the latest branch that asks for it, coded 2·branch + side
-        ("slack", np.int64),  # EDD has a tardy job if started after `slack`, …
-        ("early", np.int64),  # … two if started after `early`
-        ("late", np.int64),  # every job is tardy, in any order, if started at `late` or later
-        ("lateness", np.int64),  # total lateness of SPT started at 0
-        ("state", np.int64),  # its start times are times[state : state + states]
-        ("states", np.int64),
-        ("branch", np.int64),  # its branches are branches[branch : branch + branches]
-        ("branches", np.int64),
-    ]
+from problems.smtt.kernels.tables import (
+    BRANCHES,
+    EDGES,
+    INFINITE,
+    NONE,
+    SETS,
+    STATES,
+    Jobs,
+    Tables,
+    add_values,
+    bisect,
+    find,
+    intern,
+    list_members,
+    within_budget,
 )
-"""A job set."""
-
-BRANCH = np.dtype(
-    [
-        ("left", np.int64),  # the sets L_r and R_r, or NONE
-        ("right", np.int64),
-        ("left_next", np.int64),  # the branch that asked for them before, coded 2·branch + side
-        ("right_next", np.int64),
-        ("work", np.int64),  # p_1 + … + p_r
-        ("edge", np.int64),  # the start times t it is open to are edges[edge : edge + edges]
-        ("edges", np.int64),
-    ]
-)
-"""A position r for the longest job of a set."""
-
-SETS, BRANCHES, STATES, EDGES = range(4)
-"""What `Tables.used` counts."""
-
-
-class Jobs(NamedTuple):
-    """The jobs in EDD order (int64), and their places in SPT order (ties: EDD order)."""
-
-    p: Array
-    d: Array
-    rank: Array
-    by_rank: Array
 
 
 class Group(NamedTuple):
@@ -91,91 +31,6 @@ class Group(NamedTuple):
 
     members: Array
     work: Array
-
-
-class Tables(NamedTuple):
-    """Arenas of records and int64 numbers, filled from the front."""
-
-    sets: Array
-    slots: Array
-    """Hash table: 0 or the number + 1 of a set, head of a list linked by `SET.chain`; 2^b slots."""
-    by_size: Array
-    """The latest set of each size, head of a list linked by `SET.next`."""
-    branches: Array
-    times: Array
-    """Start times, ascending within a set."""
-    values: Array
-    """Value of the set at that start time; until `backward` has computed it, its limit."""
-    edges: Array
-    limits: Array
-    """Limits of the left and the right set of a branch at every edge, shape (2, edges)."""
-    marks: Array
-    """Scratch, all zero between uses."""
-    used: Array
-    """How many of each are in use; see `SETS`."""
-    budget: Array
-    """Bytes that one of each takes, then the bytes that all may take."""
-    grain: int
-    """A power of two."""
-
-
-@compiled
-def bisect(array: Array, low: int, high: int, value: int) -> int:
-    """The first index in low … high−1 whose entry exceeds `value`, or high; the entries ascend."""
-    while low < high:
-        middle = (low + high) >> 1
-        if array[middle] > value:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@compiled
-def slot_of(tables: Tables, first: int, last: int, longest: int) -> int:
-    """Where a set belongs in the hash table."""
-    key = ((first * tables.by_size.size + last) * tables.by_size.size + longest) * 0x1E3779B97F4A7C15
-    return int((key ^ (key >> 31)) & (tables.slots.size - 1))
-
-
-@compiled
-def find(tables: Tables, first: int, last: int, longest: int) -> int:
-    """The number of a set, or NONE if it was not met."""
-    sets = tables.sets
-    s = tables.slots[slot_of(tables, first, last, longest)] - 1
-    while s != NONE:
-        if sets[s].first == first and sets[s].last == last and sets[s].longest == longest:
-            break
-        s = sets[s].chain
-    return int(s)
-
-
-@compiled
-def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
-    """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
-    sets = tables.sets
-    s = find(tables, first, last, longest)
-    if s == NONE:
-        s = tables.used[SETS]
-        tables.used[SETS] += 1
-        slot = slot_of(tables, first, last, longest)
-        sets[s].first, sets[s].last, sets[s].longest, sets[s].size = first, last, longest, size
-        sets[s].chain, tables.slots[slot] = tables.slots[slot] - 1, s + 1
-        sets[s].next, tables.by_size[size] = tables.by_size[size], s
-        sets[s].asked = NONE
-        sets[s].states = sets[s].branches = 0
-    return s
-
-
-@compiled
-def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
-    """Write the jobs of a set in EDD order; returns how many."""
-    top = jobs.rank[tables.sets[s].longest]
-    m = 0
-    for j in range(tables.sets[s].first, tables.sets[s].last + 1):
-        members[m] = j
-        m += jobs.rank[j] <= top
-    return m
 
 
 @compiled
@@ -490,140 +345,3 @@ def forward(jobs: Jobs, tables: Tables, coarse: Tables, limit: int) -> bool:
                 tables.sets[s].states = 0
             s = tables.sets[s].next
     return room
-
-
-@compiled
-def within_budget(tables: Tables) -> bool:
-    """Whether what is in use fits the memory that may be used."""
-    needed = 0
-    for i in range(tables.used.size):
-        needed += tables.used[i] * tables.budget[i]
-    return bool(needed <= tables.budget[tables.used.size])
-
-
-@compiled
-def closed_form(tables: Tables, s: int, t: int) -> int:
-    """A lower bound on f(S, t), exact if t ≤ early or t ≥ late."""
-    known = tables.sets[s]
-    return int(max(0, t - known.slack, known.size * t + known.lateness))
-
-
-@compiled
-def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
-    """Add the value of a set started at every edge + shift to the cost of that edge (`value` of many); NONE adds 0."""
-    if s == NONE:
-        return
-    known = tables.sets[s]
-    times = tables.times[known.state : known.state + known.states]
-    values = tables.values[known.state : known.state + known.states]
-    at = bisect(times, 0, times.size, edges[0] + shift) if edges.size and times.size else 0
-    for i in range(edges.size):
-        t = edges[i] + shift
-        bound = closed_form(tables, s, t)
-        while at < times.size and times[at] <= t:
-            at += 1
-        cost[i] += max(bound, values[at - 1]) if at > 0 else bound
-
-
-@compiled
-def value(tables: Tables, s: int, t: int) -> int:
-    """The value of a set at the latest start time in its table up to t, or its closed form if that is greater."""
-    known = tables.sets[s]
-    bound = closed_form(tables, s, t)
-    if known.states:
-        at = bisect(tables.times, known.state, known.state + known.states, t)
-        if at > known.state:
-            bound = max(bound, tables.values[at - 1])
-    return bound
-
-
-@compiled
-def backward(jobs: Jobs, tables: Tables) -> int:
-    """Compute the value of every set at every start time; returns that of the root."""
-    cost = np.empty(1024, np.int64)
-    for size in range(1, jobs.p.size + 1):
-        s = tables.by_size[size]
-        while s != NONE:
-            known = tables.sets[s]
-            if cost.size < known.states:
-                cost = np.empty(2 * known.states, np.int64)
-            if known.states:
-                for b in range(known.branch, known.branch + known.branches):
-                    minimise(jobs, tables, s, b, cost)
-            s = known.next
-    return value(tables, 0, 0)
-
-
-@compiled
-def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
-    """Lower the values of a set to the cost of branch b where that is less."""
-    known, branch = tables.sets[s], tables.branches[b]
-    times = tables.times[known.state : known.state + known.states]
-    values = tables.values[known.state : known.state + known.states]
-    edges = tables.edges[branch.edge : branch.edge + branch.edges]
-    due = jobs.d[known.longest] - branch.work
-    for i in range(edges.size):
-        cost[i] = max(0, edges[i] - due)
-    add_values(tables, branch.left, 0, edges, cost)
-    add_values(tables, branch.right, branch.work, edges, cost)
-    at = bisect(times, 0, times.size, edges[0] - 1)
-    for i in range(edges.size):
-        while times[at] < edges[i]:
-            at += 1
-        values[at] = min(values[at], cost[i])
-
-
-@compiled
-def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
-    """A branch of the set that attains its value at t, or NONE, if that is a limit."""
-    known = tables.sets[s]
-    target = value(tables, s, t)
-    for b in range(known.branch, known.branch + known.branches):
-        branch = tables.branches[b]
-        end = branch.edge + branch.edges
-        at = bisect(tables.edges, branch.edge, end, t - 1)
-        if at < end and tables.edges[at] == t:
-            cost = max(0, t + branch.work - jobs.d[known.longest])
-            if branch.left != NONE:
-                cost += value(tables, branch.left, t)
-            if branch.right != NONE:
-                cost += value(tables, branch.right, t + branch.work)
-            if cost <= target:
-                return b
-    return NONE
-
-
-@compiled
-def trace(jobs: Jobs, tables: Tables) -> Array:
-    """A sequence of all jobs that follows the tables, as job numbers in EDD order; optimal if they hold f."""
-    n = jobs.p.size
-    sequence, members = np.empty(n, np.int64), np.empty(n, np.int64)
-    stack = np.empty((2 * n + 1, 2), np.int64)  # (set, start time), or (NONE, job)
-    stack[0] = 0
-    depth, placed = 1, 0
-    while depth:
-        depth -= 1
-        s, t = stack[depth]
-        if s == NONE:
-            sequence[placed] = t
-            placed += 1
-            continue
-        known = tables.sets[s]
-        b = best_branch(jobs, tables, s, t) if known.states and known.early < t < known.late else NONE
-        if b != NONE:
-            branch = tables.branches[b]
-            if branch.right != NONE:
-                stack[depth] = branch.right, t + branch.work & -tables.grain
-                depth += 1
-            stack[depth] = NONE, known.longest
-            depth += 1
-            if branch.left != NONE:
-                stack[depth] = branch.left, t
-                depth += 1
-        else:
-            m = list_members(jobs, tables, s, members)
-            if t > known.early:  # every job is tardy: SPT
-                members[:m] = jobs.by_rank[np.sort(jobs.rank[members[:m]])]
-            sequence[placed : placed + m] = members[:m]
-            placed += m
-    return sequence
