@@ -1,11 +1,10 @@
-"""The command `discover`. What each command does lives in a module of its own, imported when it is called."""
+"""The command `discover`. What each command does lives in `discovery.commands`, imported when it is called."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,7 +30,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Start a discovery run; ends with its leaderboard."""
-    from discovery.running import start
+    from discovery.commands.run import start
 
     start(config, settings or [], as_json=as_json)
 
@@ -42,7 +41,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted run, to the same budget."""
-    from discovery.running import resume
+    from discovery.commands.run import resume
 
     resume(run, as_json=as_json)
 
@@ -54,7 +53,7 @@ def leaderboard(
     as_json: Json = False,
 ) -> None:
     """Baselines and discovered heuristics side by side, best on validation first."""
-    from discovery.running import print_leaderboard
+    from discovery.commands.run import print_leaderboard
 
     print_leaderboard(runs or [], limit, as_json=as_json)
 
@@ -65,7 +64,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """A candidate's source, scores, lineage, prompt and answer."""
-    from discovery.showing import show
+    from discovery.commands.show import show
 
     show(candidate, as_json=as_json)
 
@@ -83,7 +82,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score one heuristic, run sealed off, against certified bounds."""
-    from discovery.evaluating import evaluate
+    from discovery.commands.evaluate import evaluate
 
     evaluate(heuristic, problem, split, instances, cpu_scale=cpu_scale, memory_mb=memory_mb, as_json=as_json)
 
@@ -98,7 +97,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Several heuristics on the same instances: one figure per class, one column per heuristic."""
-    from discovery.comparing import compare
+    from discovery.commands.compare import compare
 
     compare(heuristics, problem, split, instances, by=by, as_json=as_json)
 
@@ -112,7 +111,7 @@ def bounds(
     as_json: Json = False,
 ) -> None:
     """Certified bounds: of your own instances, or those stored for the standard splits."""
-    from discovery.bounding import bounds
+    from discovery.commands.bounds import bounds
 
     bounds(problem, instances, recompute=recompute, write=write, as_json=as_json)
 
@@ -123,7 +122,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")],
 ) -> None:
     """Write a heuristic as a standalone, documented Python module."""
-    from discovery.exporting import export
+    from discovery.commands.export import export
 
     typer.echo(f"wrote {export(candidate, folder)}")
 
@@ -134,7 +133,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Score a run's winners again from their source and report any difference."""
-    from discovery.verifying import verify
+    from discovery.commands.verify import verify
 
     verify(run, as_json=as_json)
 
@@ -151,6 +150,8 @@ def problems(as_json: Json = False) -> None:
         for p in loaded
     ]
     if as_json:
+        from discovery.output import print_json
+
         print_json(records)
         return
     for record in records:
@@ -163,14 +164,9 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """What this machine offers: Python, cores, isolation, solvers, GPU, engines, endpoint."""
-    from discovery.doctor import doctor
+    from discovery.commands.doctor import doctor
 
     doctor(config, as_json=as_json)
-
-
-def print_json(value: Any) -> None:
-    """JSON on standard output; what is not finite becomes null."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from problems.skeleton import Skeleton
+from problems.entry import Argument as Argument  # so that a problem's file needs but one import
+from problems.entry import Entry as Entry
+from problems.skeleton import Skeleton
 
 Array = NDArray[Any]
-Driver = Literal["once", "dispatch", "interactive"]
 
 
 class InstanceError(ValueError):
@@ -26,35 +26,6 @@ class InstanceError(ValueError):
 
 class InvalidDecision(ValueError):
     """A heuristic's answer is not a decision of the problem; the message says what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One argument of an entry function: what prompts tell a model, and what the genetic proposer may use."""
-
-    name: str
-    meaning: str
-    shape: Literal["vector", "scalar"] = "vector"
-    sign: Literal["positive", "nonnegative", "any"] = "any"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The function a heuristic file defines, and how it is driven.
-
-    `once`: called one time per instance. `dispatch`: called for every job to be placed, in a loop inside the
-    sealed process, until none remains. `interactive`: asked by the problem's own trusted code, many times.
-    """
-
-    function: str
-    arguments: tuple[Argument, ...]
-    returns: str
-    driver: Driver
-
-    @property
-    def signature(self) -> str:
-        """The call as a heuristic's author writes it, e.g. `priority(p, d, t)`."""
-        return f"{self.function}({', '.join(argument.name for argument in self.arguments)})"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from discovery.archive import Archive
-from discovery.cli import print_json
 from discovery.folders import latest_run, run_folder
 from discovery.leaderboard import Row, leaderboard
+from discovery.output import print_json
 from discovery.tables import console, leaderboard_table
 
 if TYPE_CHECKING:

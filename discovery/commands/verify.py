@@ -7,10 +7,10 @@ from typing import Any
 import typer
 
 from discovery.archive import Archive
-from discovery.cli import print_json
 from discovery.config import Config
 from discovery.folders import run_folder, source_of
 from discovery.leaderboard import SPLITS, leaderboard
+from discovery.output import print_json
 from discovery.session import allowance_of
 from evaluators.bounds import bounds_of
 from evaluators.evaluate import evaluate

@@ -9,9 +9,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from discovery.cli import print_json
+from discovery.commands.evaluate import BoundedClasses, choose_instances
 from discovery.errors import UsageError
-from discovery.evaluating import BoundedClasses, choose_instances
+from discovery.output import print_json
 from discovery.scoring import Score, score
 from discovery.tables import console
 from evaluators.bounds import bounds_of

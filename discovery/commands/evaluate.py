@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
-from discovery.cli import print_json
 from discovery.errors import UsageError
+from discovery.output import print_json
 from discovery.scoring import score
 from discovery.tables import console, score_table
 from evaluators.bounds import bounds_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
-from discovery.cli import print_json
+from discovery.commands.evaluate import read_instances
 from discovery.errors import UsageError
-from discovery.evaluating import read_instances
+from discovery.output import print_json
 from evaluators.bounds import load_bounds, save_bounds
 from problems.base import Bound, Instance, Problem
 from problems.registry import load_problem

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from discovery.cli import print_json
+from discovery.output import print_json
 from engine_bridge.detect import gpus, installed_engines
 from evaluators.sandbox.supervisor import Sandbox
 

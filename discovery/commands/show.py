@@ -10,9 +10,9 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 
 from discovery.archive import Archive
-from discovery.cli import print_json
 from discovery.folders import source_of, split_name
 from discovery.leaderboard import SPLITS
+from discovery.output import print_json
 from discovery.scoring import score
 from discovery.tables import console, score_table
 

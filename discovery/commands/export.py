@@ -8,9 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from discovery import __version__
 from discovery.archive import Archive
+from discovery.commands.show import describe
 from discovery.errors import DiscoverError, UsageError
 from discovery.folders import source_of, split_name
-from discovery.showing import describe
 from problems.registry import load_problem
 
 

@@ -1,0 +1,1 @@
+"""What each command of `discover` does; imported when it is called."""
