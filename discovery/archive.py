@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # NumPy takes a while to import, and a leaderboard does not n
     from problems.base import Bound, Instance
 
 SCHEMA_VERSION = "1"
+CREATED = "created"
+"""The event that ends the set-up of a run; without it the run never began."""
 TABLES = ("meta", "event", "baseline", "instance", "request", "answer", "outcome", "evaluation", "comparison")
 
 
@@ -58,15 +60,15 @@ class Archive:
         if mode == "create":
             self._make_folder()
         elif not self.path.is_file():
-            raise UsageError(f"'{folder}' holds no run (there is no archive.db in it); see `discover runs`")
+            raise UsageError(f"'{folder}' holds no run (there is no archive.db in it); name another one")
         if mode != "read":
             self._lock = _lock(folder)
         with self._explained():
             self._db = _connect(self.path, mode)
             if mode == "create":
                 self._create_tables()
-            elif (version := self.meta().get("schema")) != SCHEMA_VERSION:
-                raise ArchiveError(f"{self.path} has schema {version}, this program needs {SCHEMA_VERSION}")
+            else:
+                self._check_set_up()
 
     def close(self) -> None:
         """Close the database and let go of the lock."""
@@ -93,11 +95,6 @@ class Archive:
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
         self._insert("event", (time.time(), kind, detail))
-
-    def last_event(self) -> tuple[str, str]:
-        """Kind and detail of the latest event."""
-        rows = self._rows("SELECT kind, detail FROM event ORDER BY rowid DESC LIMIT 1")
-        return rows[0] if rows else ("", "")
 
     def isolation(self) -> list[str]:
         """The tiers of isolation the run's sessions ran in."""
@@ -249,11 +246,20 @@ class Archive:
             self.folder.mkdir(parents=True)
         except FileExistsError:
             raise UsageError(
-                f"the run folder '{self.folder}' exists; go on with `discover resume {self.folder.name}`,"
+                f"the run folder '{self.folder}' exists; go on with `discover resume {shown(self.folder)}`,"
                 " or choose another name with --set run.name=NAME"
             ) from None
         except OSError as error:
             raise ArchiveError(f"cannot make the run folder '{self.folder}': {error.strerror}") from error
+
+    def _check_set_up(self) -> None:
+        tables = self._rows("SELECT name FROM sqlite_master WHERE name = 'event'")
+        if not tables or not self._rows("SELECT 1 FROM event WHERE kind = ?", CREATED):
+            raise UsageError(
+                f"the set-up of the run '{self.folder}' was interrupted; remove the folder and start again"
+            )
+        if (version := self.meta().get("schema")) != SCHEMA_VERSION:
+            raise ArchiveError(f"{self.path} has schema {version}, this program needs {SCHEMA_VERSION}")
 
     def _create_tables(self) -> None:
         schema = (files("discovery") / "schema.sql").read_text(encoding="utf-8")
@@ -285,6 +291,11 @@ class Archive:
             raise ArchiveError(_explain(self.path, error)) from error
 
 
+def shown(folder: Path) -> str:
+    """How commands can name a run: by its name if it is where they look, else by its path."""
+    return folder.name if folder.parent == Path("runs") else folder.as_posix()
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     if mode == "read":
         return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
@@ -310,7 +321,7 @@ def _lock(folder: Path) -> Any:
 def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
     text = str(error)
     if "full" in text or "disk I/O" in text:
-        return f"the disk is full or failing while writing {path} ({text}); free space, then `discover resume`"
+        return f"the disk is full or failing while writing {path} ({text}); free space, then `discover resume {shown(path.parent)}`"
     if "locked" in text:
         return f"{path} is locked by another program ({text}); close it and try again"
     if "readonly" in text or "unable to open" in text:

@@ -77,8 +77,8 @@ def evaluate(
     instances: Annotated[
         Path | None, typer.Option(help='Your own instances, JSON lines: {"p": [...], "d": [...]}')
     ] = None,
-    cpu_scale: Annotated[float, typer.Option(help="Multiplies the problem's CPU limit.")] = 1.0,
-    memory_mb: Annotated[int, typer.Option(min=64, help="Memory limit.")] = 512,
+    cpu_scale: Annotated[float, typer.Option(min=0.001, max=1000, help="Multiplies the problem's CPU limit.")] = 1.0,
+    memory_mb: Annotated[int, typer.Option(min=64, max=1_000_000, help="Memory limit.")] = 512,
     as_json: Json = False,
 ) -> None:
     """Score one heuristic, run sealed off, against certified bounds."""
@@ -172,7 +172,7 @@ def doctor(
 def _usage_errors() -> tuple[type[Exception], ...]:
     from discovery.errors import UsageError
     from evaluators.heuristic import HeuristicError
-    from problems.base import InstanceError
+    from problems.errors import InstanceError
     from problems.registry import UnknownProblem
 
     return UsageError, HeuristicError, InstanceError, UnknownProblem
@@ -184,8 +184,10 @@ def _failures() -> tuple[type[Exception], ...]:
     from evaluators.bounds import BoundsError
     from evaluators.sandbox.tiers import IsolationUnavailable
     from evaluators.verdict import InfrastructureError
+    from problems.errors import ProblemError
 
-    return DiscoverError, ProposerError, BoundsError, IsolationUnavailable, InfrastructureError, OSError
+    ours = (DiscoverError, ProposerError, BoundsError, IsolationUnavailable, InfrastructureError)
+    return *ours, ProblemError, OSError
 
 
 def main() -> None:

@@ -77,8 +77,8 @@ class Evaluation(_Section):
     """
 
     workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=256)
-    cpu_scale: float = Field(1.0, gt=0)
-    memory_mb: int = Field(512, ge=64)
+    cpu_scale: float = Field(1.0, gt=0, le=1000)
+    memory_mb: int = Field(512, ge=64, le=1_000_000)
     min_isolation: Literal["rlimits-only", "no-namespaces", "full"] = "rlimits-only"
     fresh_process: bool = False
     promote: int = Field(10, ge=1)
@@ -112,12 +112,13 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> tuple[Config, str]:
     """
     path = Path(name)
     if not path.is_file():
-        shipped = _shipped(path.stem)
+        shipped = _shipped(path.stem) if path.parent == Path() else None
         if shipped is None or path.suffix not in ("", ".toml"):
-            raise UsageError(f"there is no config file '{name}'")
+            what = "is a folder, not a config file" if path.is_dir() else "is no config file"
+            raise UsageError(f"'{name}' {what}; shipped ones: {', '.join(_shipped_names())}")
         path = shipped
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -135,15 +136,19 @@ def parse_config(data: dict[str, Any], origin: str) -> Config:
         raise UsageError(f"{origin}: {_explain(error)}") from None
 
 
+def _shipped_names() -> list[str]:
+    return sorted({path.stem for folder in _shipped_folders() for path in folder.glob("*.toml")})
+
+
+def _shipped_folders() -> list[Path]:
+    """Where shipped configs are: in the wheel, or in the checkout the package is installed from."""
+    package = Path(str(files("discovery")))
+    return [package / "configs", package.parent / "runs" / "configs"]
+
+
 def _shipped(stem: str) -> Path | None:
-    """A config that came with the package: in the wheel, or in the checkout it is installed from."""
-    for folder in (
-        Path(str(files("discovery"))) / "configs",
-        Path(str(files("discovery"))).parent / "runs/configs",
-    ):
-        if (folder / f"{stem}.toml").is_file():
-            return folder / f"{stem}.toml"
-    return None
+    paths = (folder / f"{stem}.toml" for folder in _shipped_folders())
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

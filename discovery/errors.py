@@ -4,12 +4,8 @@ from __future__ import annotations
 
 
 class DiscoverError(Exception):
-    """The job failed; the message says what, where, the value and the remedy."""
-
-    exit_code = 1
+    """The job failed (exit code 1); the message says what, where, the value and the remedy."""
 
 
 class UsageError(DiscoverError):
-    """The command line or a config is wrong."""
-
-    exit_code = 2
+    """The command line or a config is wrong (exit code 2)."""

@@ -28,7 +28,7 @@ def latest_run(folder: Path = Path("runs")) -> Path:
     Raises:
         UsageError: there is none.
     """
-    archives = sorted(folder.glob("*/archive.db"), key=lambda path: path.stat().st_mtime)
+    archives = sorted(folder.glob("*/archive.db"), key=_last_written)
     if not archives:
         raise UsageError(f"{folder}/ holds no run yet; start one with `discover run runs/configs/demo.toml`")
     return archives[-1].parent
@@ -37,7 +37,15 @@ def latest_run(folder: Path = Path("runs")) -> Path:
 def split_name(candidate: str) -> tuple[Path, str]:
     """The run folder and the heuristic's label in `RUN/LABEL`, or in `LABEL` for the latest run."""
     run, slash, label = candidate.rpartition("/")
+    label = label.removeprefix("#")
+    if is_number(label):
+        label = str(int(label))
     return (run_folder(run) if slash else latest_run()), label
+
+
+def is_number(label: str) -> bool:
+    """Whether a label is a candidate's number, and not a baseline's name."""
+    return label.isascii() and label.isdecimal() and len(label) < 10
 
 
 def source_of(archive: Archive, label: str) -> str:
@@ -49,8 +57,7 @@ def source_of(archive: Archive, label: str) -> str:
     baselines = archive.baselines()
     if label in baselines:
         return baselines[label]
-    number = label.removeprefix("#")
-    rows = archive.query("SELECT source FROM answer WHERE number = ?", int(number)) if number.isdigit() else []
+    rows = archive.query("SELECT source FROM answer WHERE number = ?", int(label)) if is_number(label) else []
     if not rows:
         raise UsageError(
             f"run '{archive.folder.name}' has no candidate '{label}'; it has 0 … {archive.committed() - 1}"
@@ -59,3 +66,9 @@ def source_of(archive: Archive, label: str) -> str:
     if rows[0]["source"] is None:
         raise UsageError(f"candidate {label} of run '{archive.folder.name}' has no source: its answer held no code")
     return str(rows[0]["source"])
+
+
+def _last_written(path: Path) -> float:
+    """When an archive was last written to; the newest rows are in the log beside it until they are moved."""
+    files = [path, path.with_name("archive.db-wal")]
+    return max(file.stat().st_mtime for file in files if file.is_file())

@@ -41,7 +41,7 @@ class Population:
         self._shape = shape
         self._weights = weights
         self._seed = seed
-        self._islands = [sorted(seeds, key=_fitness) for _ in range(shape.islands)]
+        self._islands = [sorted(seeds, key=_fitness)[: shape.island_size] for _ in range(shape.islands)]
         self._seen: dict[str, tuple[int, str]] = {signature: (-1, name) for signature, name in known.items()}
 
     def ask(self, number: int) -> Draft:

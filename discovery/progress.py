@@ -62,7 +62,7 @@ class Progress:
             self._best = (candidate.score, candidate.label)
         if not self._console.is_terminal and time.monotonic() - self._printed > EVERY_SECONDS:
             self._printed = time.monotonic()
-            self._console.print(self._line())
+            self._console.print(self._line(), soft_wrap=True)
 
     def _line(self) -> Text:
         seconds = (self._ended or time.monotonic()) - self._started

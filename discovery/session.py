@@ -10,14 +10,14 @@ from functools import partial
 from importlib.metadata import version
 
 from discovery import __version__
-from discovery.archive import Archive
+from discovery.archive import CREATED, Archive
 from discovery.budget import Budget
 from discovery.candidate import Candidate, Draft
 from discovery.config import Config, OpenAIProposer
 from discovery.develop import Developer, train_score
 from discovery.errors import UsageError
 from discovery.folders import source_of
-from discovery.leaderboard import leaderboard
+from discovery.leaderboard import SPLITS, leaderboard
 from discovery.loop import search
 from discovery.operators import weights_for
 from discovery.population import Population, Shape
@@ -31,10 +31,8 @@ from evaluators.sandbox.tiers import Tier
 from evaluators.statistics import compare
 from evaluators.verdict import Verdict
 from evaluators.workers import Workers
-from problems.base import Problem
+from problems.base import Problem, digest
 from problems.registry import absolute_spec, load_problem
-
-SCORED_SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,13 @@ def create(config: Config, stem: str, observers: Observers) -> Archive:
             raise UsageError(
                 f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
             )
-    archive = Archive(config.run.folder / (config.run.name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"), "create")
+    splits = []
+    for split in SPLITS:
+        observers.phase(f"bounds of the {split} split")
+        instances = problem.split(split)
+        splits.append((split, instances, bounds_of(problem, instances)))
+    folder = config.run.folder / (config.run.name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    archive = Archive(folder, "create")  # only now: what fails above leaves nothing behind
     archive.describe(
         config=config.model_dump(mode="json"),
         problem=problem.name,
@@ -75,11 +79,9 @@ def create(config: Config, stem: str, observers: Observers) -> Archive:
     )
     for heuristic in known.values():
         archive.add_baseline(heuristic.name, heuristic.source)
-    for split in SCORED_SPLITS:
-        observers.phase(f"bounds of the {split} split")
-        instances = problem.split(split)
-        archive.add_instances(split, instances, bounds_of(problem, instances))
-    archive.event("created")
+    for split, instances, bounds in splits:
+        archive.add_instances(split, instances, bounds)
+    archive.event(CREATED)
     return archive
 
 
@@ -94,7 +96,11 @@ async def run(archive: Archive, observers: Observers) -> str:
     isolation(config)
     wanted = config.evaluation
     workers = Workers(
-        config.run.problem, count=wanted.workers, allowance=allowance_of(config), min_tier=wanted.min_isolation
+        config.run.problem,
+        count=wanted.workers,
+        allowance=allowance_of(config),
+        min_tier=wanted.min_isolation,
+        digests=recorded_digests(archive),
     )
     async with workers:
         archive.event("started", workers.tier)
@@ -108,6 +114,11 @@ async def run(archive: Archive, observers: Observers) -> str:
             await proposer.close()
     archive.event("finished", reason)
     return reason
+
+
+def recorded_digests(archive: Archive) -> dict[str, str]:
+    """Content hashes of the run's splits."""
+    return {split: digest(archive.instances(split)) for split in SPLITS}
 
 
 def isolation(config: Config) -> Tier:

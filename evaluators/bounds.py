@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,20 +42,7 @@ def save_bounds(path: Path, instances: Sequence[Instance], bounds: Sequence[Boun
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def bounds_of(
-    problem: Problem,
-    instances: Iterable[Instance],
-    *,
-    stored: dict[str, Bound] | None = None,
-    on_computed: Callable[[Bound], None] = lambda bound: None,
-) -> list[Bound]:
-    """The bound of each instance: the stored one (default: those shipped with the problem), else computed."""
-    known = load_bounds(problem.bounds) if stored is None else stored
-    result = []
-    for instance in instances:
-        bound = known.get(instance.digest)
-        if bound is None:
-            bound = problem.bound(instance)
-            on_computed(bound)
-        result.append(bound)
-    return result
+def bounds_of(problem: Problem, instances: Iterable[Instance]) -> list[Bound]:
+    """The bound of each instance: the one stored with the problem, else computed."""
+    known = load_bounds(problem.bounds)
+    return [known.get(instance.digest) or problem.bound(instance) for instance in instances]

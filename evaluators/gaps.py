@@ -6,6 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from problems.errors import ProblemError
+
+TOLERANCE = 1e-9
+"""How far, relative to max(1, |bound|), rounding may put a cost below its bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
@@ -24,7 +29,16 @@ class Gaps:
 
 
 def aggregate(costs: Sequence[float], bounds: Sequence[float]) -> Gaps:
-    """Gaps of paired costs and bounds (cost units); both non-empty and of equal length."""
+    """Gaps of paired costs and bounds (cost units); both non-empty and of equal length.
+
+    Raises:
+        ProblemError: a cost is below its bound, so that the bound is none.
+    """
+    for index, (cost, bound) in enumerate(zip(costs, bounds, strict=True)):
+        if cost < bound - TOLERANCE * max(1.0, abs(bound)):
+            raise ProblemError(
+                f"instance {index}: cost {cost:g} is below its bound {bound:g}; the problem's bound or cost is wrong"
+            )
     total = sum(bounds)
     single = [100 * (cost / bound - 1) for cost, bound in zip(costs, bounds, strict=True) if bound > 0]
     return Gaps(

@@ -27,6 +27,8 @@ def baselines(problem: Problem) -> list[Heuristic]:
     if problem.baselines is None:
         return []
     paths = sorted(problem.baselines.glob("*.py"))
+    if numbered := [path.name for path in paths if path.stem.isdecimal()]:
+        raise HeuristicError(f"baseline {numbered[0]}: numbers name candidates; give the file another name")
     return [Heuristic(path.stem, path.read_text(encoding="utf-8")) for path in paths]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from evaluators.evaluate import ATTEMPTS, Allowance
 from evaluators.evaluation import Evaluation
 from evaluators.sandbox.tiers import Tier
 from evaluators.verdict import InfrastructureError, Verdict
+from problems.errors import ProblemError
 
 LINE_LIMIT = 64 * 1024 * 1024
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SCHED_TRACES")
@@ -30,9 +32,18 @@ class Evaluator(Protocol):
 class Workers:
     """`count` local worker processes for one problem; use as an async context manager."""
 
-    def __init__(self, problem: str, *, count: int, allowance: Allowance, min_tier: str = Tier.rlimits_only) -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        count: int,
+        allowance: Allowance,
+        min_tier: str = Tier.rlimits_only,
+        digests: Mapping[str, str] | None = None,
+    ) -> None:
+        """`digests`: content hashes of the splits, as the run recorded them; a worker that sees others is refused."""
         setup = json.dumps({"problem": problem, "allowance": asdict(allowance), "min_tier": min_tier}) + "\n"
-        self._workers = [_Worker(setup) for _ in range(count)]
+        self._workers = [_Worker(setup, digests or {}) for _ in range(count)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
 
     @property
@@ -56,6 +67,7 @@ class Workers:
 
         Raises:
             InfrastructureError: a worker failed at it three times in a row.
+            ProblemError: the problem's own code failed, or gives other instances than the run's.
         """
         job = {"source": source, "split": split}
         worker = await self._idle.get()
@@ -71,9 +83,10 @@ class Workers:
 class _Worker:
     """One worker process and its two pipes; a process that is out of order is replaced before the next job."""
 
-    def __init__(self, setup: str) -> None:
+    def __init__(self, setup: str, digests: Mapping[str, str]) -> None:
         self.tier = ""
         self._setup = setup
+        self._digests = digests
         self._process: asyncio.subprocess.Process | None = None
         self._sound = False
 
@@ -105,6 +118,14 @@ class _Worker:
         result = await self._exchange(self._process, json.dumps(job) + "\n")
         if message := result.get("infrastructure_error"):
             raise InfrastructureError(message)
+        if message := result.get("problem_error"):
+            raise ProblemError(message)
+        expected = self._digests.get(job["split"])
+        if expected is not None and result["instances"] != expected:
+            raise ProblemError(
+                f"the instances of the {job['split']} split are not those of the run:"
+                " split() must always return the same ones; start a new run if the problem was changed"
+            )
         return Evaluation(
             verdict=Verdict(result["verdict"]),
             detail=result["detail"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +16,12 @@ from numpy.typing import NDArray
 
 from problems.entry import Argument as Argument  # so that a problem's file needs but one import
 from problems.entry import Entry as Entry
+from problems.errors import InstanceError as InstanceError
+from problems.errors import InvalidDecision as InvalidDecision
+from problems.errors import ProblemError as ProblemError
 from problems.skeleton import Skeleton
 
 Array = NDArray[Any]
-
-
-class InstanceError(ValueError):
-    """An instance breaks a rule of its problem; the message names the instance, the rule and the value."""
-
-
-class InvalidDecision(ValueError):
-    """A heuristic's answer is not a decision of the problem; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,15 @@ class Bound:
     best: float | None = None
     solution: tuple[int, ...] | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("optimal", "lower"):
+            raise ValueError(f"the kind of a bound is 'optimal' or 'lower', not {self.kind!r}")
+        for name in ("value", "seconds", *(["best"] if self.best is not None else [])):
+            number = float(getattr(self, name))  # NumPy's numbers are no JSON
+            if not math.isfinite(number):
+                raise ValueError(f"the {name} of a bound must be finite, not {number}")
+            object.__setattr__(self, name, number)
 
 
 class Ask(Protocol):
@@ -141,13 +146,33 @@ class Problem(ABC):
 
     def decide(self, instance: Instance, ask: Ask) -> Array:
         """Put the questions of one instance to a heuristic, numbers as floats, and return its decision, unchecked."""
-        vectors = (argument.name for argument in self.entry.arguments if argument.shape == "vector")
+        vectors = [argument.name for argument in self.entry.arguments if argument.shape == "vector"]
         arrays = [instance[name].astype(np.float64) for name in vectors]
-        return ask(self.entry.function, arrays, dispatch=self.entry.driver == "dispatch")
+        if self.entry.driver != "dispatch":
+            return ask(self.entry.function, arrays)
+        keys = [instance[name] for name in reversed(self.entry.shown_by)]
+        shown = np.lexsort(keys) if keys else np.arange(len(arrays[0]))
+        answer = ask(self.entry.function, [array[shown] for array in arrays], dispatch=True)
+        check_permutation(answer, len(shown))
+        order: Array = shown[answer]
+        return order
 
     def check(self, instance: Instance, decision: Array) -> None:
         """Raise `InvalidDecision` unless `decision` is one; the default asks for a permutation of the jobs."""
         check_permutation(decision, len(next(iter(instance.arrays.values()))))
+
+
+class Digested(Protocol):
+    """Anything with a content hash."""
+
+    @property
+    def digest(self) -> str:
+        """The hash."""
+
+
+def digest(instances: Sequence[Digested]) -> str:
+    """Content hash of a whole split: its instances' digests, in order."""
+    return hashlib.sha256(" ".join(instance.digest for instance in instances).encode()).hexdigest()[:32]
 
 
 def as_vector(values: object, what: str) -> Array:
@@ -159,7 +184,8 @@ def as_vector(values: object, what: str) -> Array:
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise InstanceError(f"{what} must be a flat list of numbers")
     try:
-        array = np.array(values, dtype=np.int64 if all(type(value) is int for value in values) else np.float64)
+        whole = all(type(value) is int or (value.is_integer() and abs(value) < 2**53) for value in values)
+        array = np.array([int(value) for value in values] if whole else values, dtype=np.int64 if whole else np.float64)
     except OverflowError:
         raise InstanceError(f"{what} holds a number beyond 64 bits") from None
     if not np.isfinite(array).all():

@@ -30,6 +30,8 @@ class Entry:
     arguments: tuple[Argument, ...]
     returns: str
     driver: Driver
+    shown_by: tuple[str, ...] = ()
+    """`dispatch`: the vectors by which jobs are sorted before they are shown, so that ties break that way."""
 
     @property
     def signature(self) -> str:

@@ -6,9 +6,12 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import sys
 from pathlib import Path
+from typing import cast
 
 from problems.base import Problem
+from problems.checked import Checked
 
 BUILT_IN = {
     "smtt_dispatch": "problems.smtt.problem:SmttDispatch",
@@ -31,6 +34,8 @@ def load_problem(spec: str) -> Problem:
         return _instantiate(getattr(importlib.import_module(module_name), class_name), spec)
     if ".py:" in spec:
         return _load_file(spec)
+    if spec.endswith(".py"):
+        raise UnknownProblem(f"problem '{spec}': say which class of the file is the problem, as {spec}:Class")
     nearest = difflib.get_close_matches(spec, BUILT_IN, n=1, cutoff=0.4)
     hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(BUILT_IN)}"
     raise UnknownProblem(f"unknown problem '{spec}'; {hint} (your own: path/to/file.py:Class)")
@@ -52,10 +57,11 @@ def _load_file(spec: str) -> Problem:
     module_spec = importlib.util.spec_from_file_location(f"user_problem_{path.stem}", path)
     assert module_spec is not None and module_spec.loader is not None  # a .py file always has a loader
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up there
     try:
         module_spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError, TypeError, AttributeError) as error:
-        raise UnknownProblem(f"problem '{spec}': importing the file failed: {error}") from error
+    except Exception as error:  # a user's file may raise anything
+        raise UnknownProblem(f"problem '{spec}': importing the file failed: {type(error).__name__}: {error}") from error
     if not hasattr(module, class_name):
         raise UnknownProblem(f"problem '{spec}': the file has no class '{class_name}'")
     return _instantiate(getattr(module, class_name), spec)
@@ -68,4 +74,7 @@ def _instantiate(problem_class: object, spec: str) -> Problem:
         raise UnknownProblem(f"problem '{spec}': the class lacks {', '.join(missing)}")
     if missing := [name for name in ("name", "entry", "brief") if not hasattr(problem_class, name)]:
         raise UnknownProblem(f"problem '{spec}': the class lacks the attribute {', '.join(missing)}")
-    return problem_class()
+    try:
+        return cast(Problem, Checked(problem_class()))
+    except TypeError as error:
+        raise UnknownProblem(f"problem '{spec}': the class cannot be made without arguments: {error}") from error

@@ -27,7 +27,7 @@ def bounds(problem_name: str, instances_file: Path | None, *, recompute: bool, w
         return
     if write and problem.bounds is None:
         raise UsageError(f"{problem.name} names no folder for its bounds; set its attribute `bounds`")
-    report = [_split(problem, name, recompute=recompute, write=write) for name in problem.splits if name != "probe"]
+    report = [_split(problem, name, recompute=recompute, write=write) for name in problem.splits]
     if as_json:
         print_json(report)
     else:

@@ -38,7 +38,7 @@ def compare(
     if by not in FIGURES:
         raise UsageError(f"--by {by}: choose {', '.join(FIGURES)}")
     problem = load_problem(problem_name)
-    heuristics = [find_heuristic(problem, name) for name in names]
+    heuristics = {name: find_heuristic(problem, name) for name in names}  # files may share a name, not a path
     instances = choose_instances(problem, split, instances_file)
     where = split or str(instances_file)
     bounds = [
@@ -47,8 +47,8 @@ def compare(
     ]
     with Sandbox() as sandbox:
         scores = {
-            heuristic.name: score(evaluate(problem, heuristic.source, instances, sandbox, Allowance()), bounds)
-            for heuristic in heuristics
+            name: score(evaluate(problem, heuristic.source, instances, sandbox, Allowance()), bounds)
+            for name, heuristic in heuristics.items()
         }
     if as_json:
         records = [{"problem": problem.name, "split": where, "heuristic": n, **s.as_json()} for n, s in scores.items()]

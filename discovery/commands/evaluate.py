@@ -89,9 +89,11 @@ def read_instances(problem: Problem, path: Path) -> list[Instance]:
         InstanceError: a line is no JSON object or no instance; the message names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the instances in '{path}' cannot be read: {error}") from None
+        raise UsageError(
+            f"the instances in '{path}' cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     instances = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

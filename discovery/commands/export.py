@@ -22,7 +22,6 @@ def export(name: str, folder: Path) -> Path:
         DiscoverError: the folder cannot be written.
     """
     run_folder, label = split_name(name)
-    label = label.removeprefix("#")
     with Archive(run_folder, "read") as archive:
         source = source_of(archive, label)
         record = describe(archive, label)
@@ -38,5 +37,5 @@ def export(name: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DiscoverError(f"cannot write '{path}': {error.strerror}") from error
+        raise DiscoverError(f"cannot write '{path}': {error.strerror or error}") from error
     return path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from discovery.archive import Archive
+from discovery.archive import Archive, shown
 from discovery.folders import latest_run, run_folder
 from discovery.leaderboard import Row, leaderboard
 from discovery.output import print_json
@@ -53,9 +53,12 @@ def resume(name: str, *, as_json: bool) -> None:
 def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> None:
     """The leaderboards of some runs, one table per problem."""
     rows: list[Row] = []
-    for folder in [run_folder(name) for name in names] or [latest_run()]:
+    for folder in dict.fromkeys(run_folder(name) for name in names) or [latest_run()]:
         with Archive(folder, "read") as archive:
             rows += leaderboard(archive, limit)
+    rows.sort(key=lambda row: row.gap("validation"))
+    if not rows:
+        typer.echo("nothing was validated yet; `discover resume RUN` goes on", err=True)
     if as_json:
         print_json([row.as_json() for row in rows])
         return
@@ -68,7 +71,7 @@ def _see_through(archive: Archive, observers: Observers) -> None:
     """Run to the end of the budget; whatever stops it earlier says how to go on."""
     from discovery.session import run
 
-    name = archive.folder.name
+    name = shown(archive.folder)
     try:
         reason = asyncio.run(run(archive, observers))
     except KeyboardInterrupt:
@@ -86,26 +89,42 @@ def _report(folder: str, *, as_json: bool) -> None:
     print_leaderboard([folder], 10, as_json=as_json)
     if not as_json:
         with Archive(run_folder(folder), "read") as archive:
-            typer.echo(verdict_on(leaderboard(archive), archive.folder.name))
+            typer.echo(verdict_on(leaderboard(archive), shown(archive.folder)))
 
 
 def verdict_on(rows: Sequence[Row], run: str) -> str:
-    """One plain sentence or two: did the run find anything, and does it beat the baseline to beat?"""
+    """Plain sentences: did the run find anything, and does it beat the baseline to beat?"""
     found = [row for row in rows if row.origin != "baseline"]
     if not found:
         return "No valid heuristic was found."
-    winner = found[0]
-    if winner.comparison is None or winner.comparison["difference_pct"] is None:
-        return f"Best on validation: {run}/{winner.heuristic}."
-    result = winner.comparison
-    rival = next(row for row in rows if row.heuristic == result["rival"])
-    ours, theirs = winner.gap("test"), rival.gap("test")
-    verdict = "beats" if ours < theirs else "does NOT beat"
-    p = "" if result["wilcoxon_p"] is None else f", Wilcoxon p = {result['wilcoxon_p']:.1e}"
-    return (
-        f"The winner on validation, {run}/{winner.heuristic}, {verdict} {result['rival']} on the held-out test split:"
-        f" {ours:.3f} % against {theirs:.3f} % over the bounds, ratio of sums (difference"
-        f" {result['difference_pct']:+.3f} points, 95 % interval {result['low']:+.3f} … {result['high']:+.3f})."
-        f" Instance by instance: {result['wins']} won, {result['ties']} tied, {result['losses']} lost{p}.\n"
-        f"See it: discover show {run}/{winner.heuristic} · use it: discover export {run}/{winner.heuristic} DIR"
+    best = found[0]
+    hints = (
+        f"See it: discover show {run}/{best.heuristic} · use it: discover export {run}/{best.heuristic} DIR\n"
+        f"Check it: discover verify {run}"
     )
+    result = best.comparison
+    if result is None or result["difference_pct"] is None:
+        return (
+            f"Best discovered on validation: {run}/{best.heuristic}; there is no baseline to compare it with.\n{hints}"
+        )
+    rival = next(row for row in rows if row.heuristic == result["rival"])
+    ours, theirs = best.gap("test"), rival.gap("test")
+    clear = result["low"] > 0 or result["high"] < 0
+    verdict = ("beats" if ours < theirs else "does NOT beat") + ("" if clear or ours >= theirs else ", not clearly,")
+    lines = [
+        f"The best discovered on validation, {run}/{best.heuristic}, {verdict} {result['rival']} on the held-out test"
+        f" split: {ours:.3f} % against {theirs:.3f} % over the bounds, ratio of sums (difference"
+        f" {result['difference_pct']:+.3f} points, 95 % interval {result['low']:+.3f} … {result['high']:+.3f}).",
+        _instance_by_instance(result),
+    ]
+    return "\n".join([*lines, hints])
+
+
+def _instance_by_instance(result: dict[str, Any]) -> str:
+    wins, losses, p = result["wins"], result["losses"], result["wilcoxon_p"]
+    side = "better" if wins > losses else "worse" if losses > wins else "neither better nor worse"
+    test = "" if p is None else f" (two-sided Wilcoxon p = {p:.1e})"
+    return (
+        f"Instance by instance it is more often {side}: {wins} won, {result['ties']} tied, {losses} lost"
+        f" against {result['rival']}{test}."
+    ).replace("more often neither", "neither more often")

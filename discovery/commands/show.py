@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 
 from discovery.archive import Archive
-from discovery.folders import source_of, split_name
+from discovery.folders import is_number, source_of, split_name
 from discovery.leaderboard import SPLITS
 from discovery.output import print_json
 from discovery.scoring import score
@@ -20,7 +20,6 @@ from discovery.tables import console, score_table
 def show(name: str, *, as_json: bool) -> None:
     """Print source, scores, lineage, prompt and answer of a candidate, or source and scores of a baseline."""
     folder, label = split_name(name)
-    label = label.removeprefix("#")
     with Archive(folder, "read") as archive:
         record = describe(archive, label)
         if as_json:
@@ -34,7 +33,7 @@ def describe(archive: Archive, label: str) -> dict[str, Any]:
     baseline = label in archive.baselines()
     rows = (
         []
-        if baseline or not label.isdigit()
+        if baseline or not is_number(label)
         else archive.query(
             "SELECT request.number, island, operator, parents, prompt, model, text AS answer, input_tokens,"
             " output_tokens, seconds, cost, verdict, detail, score, signature"
@@ -67,7 +66,7 @@ def lineage(archive: Archive, number: int) -> list[str]:
     frontier = [str(number)]
     while frontier:
         label = frontier.pop(0)
-        rows = archive.query("SELECT parents FROM request WHERE number = ?", int(label)) if label.isdigit() else []
+        rows = archive.query("SELECT parents FROM request WHERE number = ?", int(label)) if is_number(label) else []
         for parent in json.loads(rows[0]["parents"]) if rows else []:
             if parent not in ancestors:
                 ancestors[parent] = None

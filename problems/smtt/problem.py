@@ -10,13 +10,11 @@ import numpy as np
 from problems.base import (
     Argument,
     Array,
-    Ask,
     Bound,
     Entry,
     Instance,
     InstanceError,
     Problem,
-    check_permutation,
 )
 from problems.smtt.instances import LEVELS, generate, grid
 from problems.smtt.skeleton import SKELETON
@@ -72,6 +70,9 @@ class TotalTardiness(Problem):
                     f"{instance.name}: '{field}' holds fractions; the exact solver needs whole numbers: scale them"
                 )
 
+        if len(instance["p"]) * sum(instance["p"].tolist()) > 2**60:
+            raise InstanceError(f"{instance.name}: the sum of 'p' is too large for exact totals; scale the times down")
+
     def cost(self, instance: Instance, decision: Array) -> float:
         """Total tardiness."""
         return total_tardiness(instance["p"], instance["d"], decision)
@@ -96,7 +97,7 @@ class SmttDispatch(TotalTardiness):
     """A dispatching rule: whenever the machine is free, the job of lowest priority value goes next."""
 
     name = "smtt_dispatch"
-    entry = Entry("priority", (P, D, T), "one score per remaining job, lowest goes next", "dispatch")
+    entry = Entry("priority", (P, D, T), "one score per remaining job, lowest goes next", "dispatch", ("d", "p"))
     baselines = HERE / "baselines" / "dispatch"
     seeds = ("edd", "spt", "mdd")
     brief = """\
@@ -107,14 +108,6 @@ You write a dispatching rule. Whenever the machine is free, `priority(p, d, t)` 
 still wait: `p` and `d` are float arrays of equal length (processing times and due dates of the waiting jobs
 only, so the length shrinks from call to call), and `t` is the current time. It returns one score per waiting
 job as an array of the same length. The job with the LOWEST score goes next."""
-
-    def decide(self, instance: Instance, ask: Ask) -> Array:
-        """The order in which the rule places the jobs; it sees them sorted by (d, p), so ties break that way."""
-        shown = np.lexsort((instance["p"], instance["d"]))
-        answer = ask("priority", [instance["p"][shown], instance["d"][shown]], dispatch=True)
-        check_permutation(answer, len(shown))
-        order: Array = shown[answer]
-        return order
 
     def cpu_limit(self, instance: Instance) -> float:
         """0.4 ms a decision: twenty times what MDDC takes."""

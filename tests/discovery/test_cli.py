@@ -77,7 +77,7 @@ def test_verify_finds_no_difference_and_finds_a_forged_score(small_run: Path, tm
         where = "WHERE split = 'train' AND heuristic = ?"
         db.execute("DROP TRIGGER evaluation_no_UPDATE")
         costs = json.loads(db.execute(f"SELECT costs FROM evaluation {where}", (best,)).fetchone()[0])
-        db.execute(f"UPDATE evaluation SET costs = ? {where}", (json.dumps([0.0, *costs[1:]]), best))
+        db.execute(f"UPDATE evaluation SET costs = ? {where}", (json.dumps([costs[0] + 1000, *costs[1:]]), best))
     result = discover("verify", tmp_path / "forged", cwd=small_run)
     assert result.returncode == 1
     assert f"DIFFERS {best} on train" in result.stdout
@@ -163,7 +163,7 @@ def test_a_failing_heuristic_ends_in_its_verdict_and_exit_code_1(tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "absent.toml"], "there is no config file 'absent.toml'"),
+        (["run", "absent.toml"], "'absent.toml' is no config file"),
         (["run", "broken.toml"], "is not valid TOML"),
         (["run", "demo", "--set", "run.problem=smtt_dispach"], "did you mean 'smtt_dispatch'"),
         (["run", "demo", "--set", "budget.candidate=3"], "did you mean 'candidates'"),
@@ -186,7 +186,7 @@ def test_a_failing_heuristic_ends_in_its_verdict_and_exit_code_1(tmp_path: Path,
         (["show", "3"], "holds no run yet"),
         (["verify", "nothing"], "there is no run 'nothing'"),
         (["export", "nothing/3", "out"], "there is no run 'nothing'"),
-        (["doctor", "--config", "absent.toml"], "there is no config file"),
+        (["doctor", "--config", "absent.toml"], "is no config file"),
     ],
 )
 def test_bad_usage_is_one_clear_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
