@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -56,25 +56,25 @@ class Archive:
         """
         self.folder = folder
         self.path = folder / "archive.db"
-        self._lock = None
         if mode == "create":
             self._make_folder()
         elif not self.path.is_file():
             raise UsageError(f"'{folder}' holds no run (there is no archive.db in it); name another one")
-        if mode != "read":
-            self._lock = _lock(folder)
-        with self._explained():
-            self._db = _connect(self.path, mode)
-            if mode == "create":
-                self._create_tables()
-            else:
-                self._check_set_up()
+        with ExitStack() as opened:
+            if mode != "read":
+                opened.callback(_lock(folder).close)
+            with self._explained():
+                self._db = _connect(self.path, mode)
+                opened.callback(self._db.close)
+                if mode == "create":
+                    self._create_tables()
+                else:
+                    self._check_set_up()
+            self._opened = opened.pop_all()  # what failed before this line is closed again
 
     def close(self) -> None:
         """Close the database and let go of the lock."""
-        self._db.close()
-        if self._lock is not None:
-            self._lock.close()
+        self._opened.close()
 
     def __enter__(self) -> Archive:
         return self
@@ -321,7 +321,8 @@ def _lock(folder: Path) -> Any:
 def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
     text = str(error)
     if "full" in text or "disk I/O" in text:
-        return f"the disk is full or failing while writing {path} ({text}); free space, then `discover resume {shown(path.parent)}`"
+        remedy = f"free space, then `discover resume {shown(path.parent)}`"
+        return f"the disk is full or failing while writing {path} ({text}); {remedy}"
     if "locked" in text:
         return f"{path} is locked by another program ({text}); close it and try again"
     if "readonly" in text or "unable to open" in text:

@@ -3,9 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from discovery.archive import Archive
 from discovery.config import Config, GeneticProposer, OpenAIProposer
 from tests.discovery.conftest import discover
 
@@ -66,3 +69,59 @@ def test_every_command_is_in_the_readme(tmp_path: Path) -> None:
     listed = re.findall(r"^│ (\w+) ", discover("--help", cwd=tmp_path).stdout, re.M)
     assert len(listed) >= 9
     assert [name for name in listed if f"discover {name}" not in README] == []
+
+
+def test_an_export_of_the_readmes_problem_decides_as_scored(own_problem: Path) -> None:
+    """With ties everywhere, the exported module places jobs exactly as the scored rule did."""
+    from problems.registry import load_problem
+
+    settings = ["run.problem=weighted.py:WeightedTardiness", "budget.candidates=8", "run.name=ties"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    assert discover("run", "demo", *arguments, cwd=own_problem).returncode == 0
+    problem = load_problem(f"{own_problem}/weighted.py:WeightedTardiness")
+    board = json.loads(discover("leaderboard", "ties", "--json", cwd=own_problem).stdout)
+    best = next(row["heuristic"] for row in board if "test" in row)
+    assert discover("export", f"ties/{best}", "out", cwd=own_problem).returncode == 0
+    space: dict[str, Any] = {"__name__": "exported"}
+    exec((own_problem / "out" / f"weighted_tardiness_{best}.py").read_text(), space)
+    costs = []
+    for instance in problem.split("test"):
+        order = np.array(space["schedule"](*(instance[name] for name in "pdw")))
+        costs.append(problem.cost(instance, order))
+    with Archive(own_problem / "runs" / "ties", "read") as archive:
+        recorded = archive.evaluation(best, "test")
+    assert recorded is not None
+    assert tuple(costs) == recorded.costs
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("return float(", "raise RuntimeError('oops') or float("), "cost() of"),
+        (("return Bound(best[-1]", "return Bound(best[-1] * 3 + 1"), "is below its bound"),
+        (('"optimal", "dynamic', '"best", "dynamic'), "'optimal' or 'lower'"),
+        (("return float(", "return float('nan') * ("), "is nan"),
+        (("np.random.default_rng(SPLITS.index(name))", "np.random.default_rng()"), "must always return the same ones"),
+    ],
+)
+def test_a_faulty_problem_is_named_not_scored(own_problem: Path, change: tuple[str, str], said: str) -> None:
+    """Errors and impossibilities in a user's problem end the run in one sentence that says where."""
+    path = own_problem / "weighted.py"
+    path.write_text(path.read_text().replace(*change))
+    settings = ["run.problem=weighted.py:WeightedTardiness", "budget.candidates=8", "run.name=faulty"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    result = discover("run", "demo", *arguments, cwd=own_problem)
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_what_a_problem_prints_does_not_get_in_the_way(own_problem: Path) -> None:
+    """Debugging output of a user's problem goes to standard error and breaks nothing."""
+    path = own_problem / "weighted.py"
+    path.write_text(
+        "print('loaded')\n" + path.read_text().replace("        late =", "        print('cost')\n        late =")
+    )
+    settings = ["run.problem=weighted.py:WeightedTardiness", "budget.candidates=5", "run.name=noisy"]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    assert discover("run", "demo", *arguments, cwd=own_problem).returncode == 0

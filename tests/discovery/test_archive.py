@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.archive import Archive, ArchiveError
+from discovery.archive import CREATED, Archive, ArchiveError
 from discovery.candidate import Candidate, Draft
 from discovery.errors import UsageError
 from discovery.proposers.base import Answer, Parent, Request
@@ -17,6 +17,13 @@ from evaluators.verdict import Verdict
 DRAFT = Draft(0, 2, "mutate", (Parent("source", 0.5, "mdd"),))
 TRAIN = Evaluation(Verdict.ok, "", (1.5, 0.1 + 0.2), 0.25, "sig")
 CANDIDATE = Candidate(DRAFT, "def f(): ...", Verdict.ok, "", 0.25, "sig", 0.5, {"train": TRAIN})
+
+
+def created(folder: Path) -> Archive:
+    """A run whose set-up was completed."""
+    archive = Archive(folder / "r", "create")
+    archive.event(CREATED)
+    return archive
 
 
 def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
@@ -29,7 +36,7 @@ def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
 
 def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
     """Recalling by draft gives the committed candidate and the bit-exact evaluation, also after reopening."""
-    with Archive(tmp_path / "r", "create") as archive:
+    with created(tmp_path) as archive:
         record(archive)
     with Archive(tmp_path / "r", "append") as archive:
         assert archive.recall(DRAFT) == replace(CANDIDATE, evaluations={})
@@ -41,7 +48,7 @@ def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
 
 def test_committing_a_recalled_candidate_changes_nothing(tmp_path: Path) -> None:
     """On resume the loop commits what it recalled; the archive keeps the first record."""
-    with Archive(tmp_path / "r", "create") as archive:
+    with created(tmp_path) as archive:
         record(archive)
         archive.commit(replace(CANDIDATE, score=99.0), elapsed=9.0)
         assert archive.query("SELECT score, elapsed FROM outcome") == [{"score": 0.25, "elapsed": 1.5}]
@@ -49,7 +56,7 @@ def test_committing_a_recalled_candidate_changes_nothing(tmp_path: Path) -> None
 
 def test_another_draft_under_a_committed_number_is_refused(tmp_path: Path) -> None:
     """Resuming with a program or config that asks for something else must not mix two runs."""
-    with Archive(tmp_path / "r", "create") as archive:
+    with created(tmp_path) as archive:
         archive.describe(version="0.1.0")
         record(archive)
         with pytest.raises(ArchiveError, match="resume with the version that started the run"):
@@ -61,7 +68,7 @@ def test_another_draft_under_a_committed_number_is_refused(tmp_path: Path) -> No
 )
 def test_the_archive_is_append_only(tmp_path: Path, statement: str) -> None:
     """The database itself refuses to change or delete a row, whoever asks."""
-    with Archive(tmp_path / "r", "create") as archive:
+    with created(tmp_path) as archive:
         record(archive)
     with (
         sqlite3.connect(tmp_path / "r" / "archive.db") as db,
@@ -72,14 +79,14 @@ def test_the_archive_is_append_only(tmp_path: Path, statement: str) -> None:
 
 def test_an_existing_run_folder_is_not_touched(tmp_path: Path) -> None:
     """Creating a run over an existing folder is bad usage; the message offers resume and another name."""
-    Archive(tmp_path / "r", "create").close()
-    with pytest.raises(UsageError, match=r"discover resume r.*--set run\.name"):
+    created(tmp_path).close()
+    with pytest.raises(UsageError, match=r"discover resume .*/r`.*--set run\.name"):
         Archive(tmp_path / "r", "create")
 
 
 def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
     """While another process holds the run, appending is refused; reading is not."""
-    Archive(tmp_path / "r", "create").close()
+    created(tmp_path).close()
     script = (
         "import sys, time; from pathlib import Path; from discovery.archive import Archive;"
         f"archive = Archive(Path({str(tmp_path / 'r')!r}), 'append'); print('held', flush=True); time.sleep(60)"
@@ -99,7 +106,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
 
 def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
     """Overwritten pages, and a file that is no database, give one sentence with the way out."""
-    with Archive(tmp_path / "r", "create") as archive:
+    with created(tmp_path) as archive:
         record(archive)
     path = tmp_path / "r" / "archive.db"
     content = bytearray(path.read_bytes())
@@ -111,7 +118,7 @@ def test_a_damaged_archive_is_named_with_a_remedy(tmp_path: Path) -> None:
 
 def test_an_archive_locked_by_another_program_says_so(tmp_path: Path) -> None:
     """Someone holding the database open for writing gives a clear message after the busy time-out."""
-    Archive(tmp_path / "r", "create").close()
+    created(tmp_path).close()
     archive = Archive(tmp_path / "r", "append")
     archive._db.execute("PRAGMA busy_timeout = 50")
     blocker = sqlite3.connect(tmp_path / "r" / "archive.db")
@@ -127,7 +134,7 @@ def test_an_archive_locked_by_another_program_says_so(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing_committed(tmp_path: Path) -> None:
     """When SQLite cannot grow the file, the commit fails as a whole with a remedy, and what was there stays."""
-    archive = Archive(tmp_path / "r", "create")
+    archive = created(tmp_path)
     record(archive)
     pages = archive._db.execute("PRAGMA page_count").fetchone()[0]
     archive._db.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -145,3 +152,14 @@ def test_a_folder_without_a_run_is_bad_usage(tmp_path: Path) -> None:
     """Opening something that is no run names the folder."""
     with pytest.raises(UsageError, match="holds no run"):
         Archive(tmp_path, "read")
+
+
+@pytest.mark.parametrize("mode", ["read", "append"])
+def test_an_interrupted_set_up_is_said_and_not_resumed(tmp_path: Path, mode: str) -> None:
+    """A run killed before its set-up was complete never began; the way out is named."""
+    Archive(tmp_path / "r", "create").close()
+    with pytest.raises(UsageError, match=r"set-up of .* was interrupted; remove the folder"):
+        Archive(tmp_path / "r", mode)  # type: ignore[arg-type]
+    (tmp_path / "r" / "archive.db").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"set-up of .* was interrupted"):
+        Archive(tmp_path / "r", mode)  # type: ignore[arg-type]

@@ -298,3 +298,28 @@ def test_the_tier_is_in_the_record_and_on_the_leaderboard(small_run: Path) -> No
     tiers = {row["isolation"] for row in rows(small_run)}
     assert tiers <= {"full", "no-namespaces", "rlimits-only"}
     assert f"isolation: {tiers.pop()}" in (small_run / "output.txt").read_text()
+
+
+def test_a_baseline_can_be_exported(small_run: Path, tmp_path: Path) -> None:
+    """Baselines are heuristics too."""
+    result = discover("export", "mddc", tmp_path, cwd=small_run)
+    assert result.returncode == 0, result.stderr
+    assert "def priority" in (tmp_path / "smtt_dispatch_mddc.py").read_text()
+
+
+@pytest.mark.parametrize("label", ["²", "99999999999999999999", "-1"])
+def test_odd_labels_are_bad_usage(small_run: Path, label: str) -> None:
+    """What looks like a number and is none does not crash."""
+    result = discover("show", f"small/{label}", cwd=small_run)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+
+
+def test_compare_keeps_files_of_the_same_name_apart(tmp_path: Path) -> None:
+    """Two files called h.py in two folders are two columns."""
+    for folder, rule in (("a", "p"), ("b", "d")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "h.py").write_text(f"def priority(p, d, t):\n    return {rule}\n")
+    arguments = ["a/h.py", "b/h.py", "--problem", "smtt_dispatch", "--split", "train", "--json"]
+    records = json.loads(discover("compare", *arguments, cwd=tmp_path).stdout)
+    assert [record["heuristic"] for record in records] == ["a/h.py", "b/h.py"]
+    assert records[0]["ratio_gap_pct"] != records[1]["ratio_gap_pct"]
