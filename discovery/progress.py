@@ -18,9 +18,11 @@ EVERY_SECONDS = 5.0
 class Progress:
     """Counts what is committed and shows it; use as a context manager."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, recorded: int = 0) -> None:
+        """`recorded`: candidates committed by earlier sessions; they count, but not for the rate."""
         self._console = console
         self._total = total
+        self._recorded = recorded
         self._phase = "starting"
         self._done = self._valid = self._new = 0
         self._cost = 0.0
@@ -55,6 +57,8 @@ class Progress:
     def candidate(self, candidate: Candidate) -> None:
         """A candidate was committed."""
         self._done += 1
+        if self._done == self._recorded:
+            self._started = time.monotonic()
         self._valid += candidate.verdict in (Verdict.ok, Verdict.duplicate)
         self._new += candidate.verdict is Verdict.ok
         self._cost += candidate.cost
@@ -74,7 +78,7 @@ class Progress:
             f"valid {100 * self._valid / self._done:.0f} %",
             f"new {100 * self._new / self._done:.0f} %",
             f"best gap {best}",
-            f"{self._done / max(seconds, 1e-9):.1f}/s",
+            f"{max(self._done - self._recorded, 0) / max(seconds, 1e-9):.1f}/s",
             f"cost {self._cost:.2f}",
             f"{seconds:.0f} s",
             *([] if self._phase == "search" else [self._phase]),

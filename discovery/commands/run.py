@@ -45,7 +45,8 @@ def resume(name: str, *, as_json: bool) -> None:
 
     with Archive(run_folder(name), "append") as archive:
         config = Config.model_validate(archive.meta()["config"])
-        with Progress(Console(stderr=True), config.budget.candidates) as progress:
+        console, recorded = Console(stderr=True), archive.committed()
+        with Progress(console, config.budget.candidates, recorded) as progress:
             _see_through(archive, Observers(progress.phase, progress.candidate))
     _report(archive.folder.as_posix(), as_json=as_json)
 
