@@ -9,12 +9,11 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from discovery.commands.evaluate import BoundedClasses, choose_instances
+from discovery.commands.evaluate import bounded, choose_instances
 from discovery.errors import UsageError
 from discovery.output import print_json
 from discovery.scoring import Score, score
 from discovery.tables import console
-from evaluators.bounds import bounds_of
 from evaluators.evaluate import Allowance, evaluate
 from evaluators.gaps import Gaps
 from evaluators.heuristic import find_heuristic
@@ -41,10 +40,7 @@ def compare(
     heuristics = {name: find_heuristic(problem, name) for name in names}  # files may share a name, not a path
     instances = choose_instances(problem, split, instances_file)
     where = split or str(instances_file)
-    bounds = [
-        BoundedClasses(instance.classes, bound.value, bound.kind)
-        for instance, bound in zip(instances, bounds_of(problem, instances), strict=True)
-    ]
+    bounds = bounded(problem, instances)
     with Sandbox() as sandbox:
         scores = {
             name: score(evaluate(problem, heuristic.source, instances, sandbox, Allowance()), bounds)

@@ -47,14 +47,11 @@ def evaluate(
     heuristic = find_heuristic(problem, name)
     instances = choose_instances(problem, split, instances_file)
     where = split or str(instances_file)
-    bounds = bounds_of(problem, instances)
+    bounds = bounded(problem, instances)
     with Sandbox() as sandbox:
         tier = sandbox.tier
         evaluation = run_sealed(problem, heuristic.source, instances, sandbox, Allowance(cpu_scale, memory_mb))
-    result = score(
-        evaluation,
-        [BoundedClasses(i.classes, bound.value, bound.kind) for i, bound in zip(instances, bounds, strict=True)],
-    )
+    result = score(evaluation, bounds)
     if as_json:
         facts = {"problem": problem.name, "split": where, "heuristic": heuristic.name, "isolation": tier.value}
         print_json({**facts, **result.as_json()})
@@ -63,6 +60,12 @@ def evaluate(
     if result.verdict is not Verdict.ok:
         typer.echo(f"error: {heuristic.name} failed: {result.verdict}: {result.detail}", err=True)
         raise typer.Exit(1)
+
+
+def bounded(problem: Problem, instances: Sequence[Instance]) -> list[BoundedClasses]:
+    """What scoring needs of `instances`, in their order; a bound that is not stored is computed."""
+    bounds = bounds_of(problem, instances)
+    return [BoundedClasses(i.classes, bound.value, bound.kind) for i, bound in zip(instances, bounds, strict=True)]
 
 
 def choose_instances(problem: Problem, split: str | None, instances_file: Path | None) -> Sequence[Instance]:

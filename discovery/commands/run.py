@@ -51,8 +51,8 @@ def resume(name: str, *, as_json: bool) -> None:
     _report(archive.folder.as_posix(), as_json=as_json)
 
 
-def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> None:
-    """The leaderboards of some runs, one table per problem."""
+def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> list[Row]:
+    """Print the leaderboards of some runs, one table per problem; returns their rows."""
     rows: list[Row] = []
     for folder in dict.fromkeys(run_folder(name) for name in names) or [latest_run()]:
         with Archive(folder, "read") as archive:
@@ -62,10 +62,11 @@ def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> Non
         typer.echo("nothing was validated yet; `discover resume RUN` goes on", err=True)
     if as_json:
         print_json([row.as_json() for row in rows])
-        return
+        return rows
     out = console()
     for problem in dict.fromkeys(row.problem for row in rows):
         out.print(leaderboard_table([row for row in rows if row.problem == problem], out.width))
+    return rows
 
 
 def _see_through(archive: Archive, observers: Observers) -> None:
@@ -87,10 +88,9 @@ def _see_through(archive: Archive, observers: Observers) -> None:
 
 
 def _report(folder: str, *, as_json: bool) -> None:
-    print_leaderboard([folder], 10, as_json=as_json)
+    rows = print_leaderboard([folder], 10, as_json=as_json)
     if not as_json:
-        with Archive(run_folder(folder), "read") as archive:
-            typer.echo(verdict_on(leaderboard(archive), shown(archive.folder)))
+        typer.echo(verdict_on(rows, shown(run_folder(folder))))
 
 
 def verdict_on(rows: Sequence[Row], run: str) -> str:
