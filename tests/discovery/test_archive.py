@@ -30,7 +30,7 @@ def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
     """Everything the loop writes about one candidate."""
     draft = candidate.draft
     archive.add_request(draft, Request(draft.number, 0, draft.operator, draft.parents, "prompt"))
-    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5), candidate.cost)
+    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5, candidate.cost))
     archive.commit(candidate, elapsed=1.5)
 
 
@@ -41,7 +41,7 @@ def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
     with Archive(tmp_path / "r", "append") as archive:
         assert archive.recall(DRAFT) == replace(CANDIDATE, evaluations={})
         assert archive.evaluation("0", "train") == TRAIN
-        assert archive.answer(0) == (Answer("text", "def f(): ...", "model", 3, 4, 0.5), 0.5)
+        assert archive.answer(0) == Answer("text", "def f(): ...", "model", 3, 4, 0.5, 0.5)
         assert (archive.committed(), archive.elapsed()) == (1, 1.5)
         assert archive.recall(replace(DRAFT, number=1)) is None
 
