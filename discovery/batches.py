@@ -48,7 +48,7 @@ class Exchange:
         if not self.settings.submit:
             name = shown(self.archive.folder)
             raise AnswersWanted(
-                f"{len(requests)} requests wait for answers in {path} (OpenAI Batch format): put the results beside it"
+                f"requests that wait for answers: {len(requests)}, in {path} (OpenAI Batch format): put the results beside it"
                 f" as results.jsonl, then `discover resume {name}`; or answer them by hand: `discover ask {name}`"
             )
         await self._through_the_api(path, requests)

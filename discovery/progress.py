@@ -44,18 +44,19 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
         if self._done:
-            self._console.print(self._line())
+            self._console.print(self._line(), soft_wrap=True)
 
     def phase(self, name: str) -> None:
         """A new phase began."""
         if name == "search":
             self._started = time.monotonic()
+            self._ended = None
             self._done = self._valid = self._new = 0  # a search that is taken up again recalls what it has
         elif self._phase == "search":
             self._ended = time.monotonic()
         self._phase = name
         if not self._console.is_terminal:
-            self._console.print(f"{name} …")
+            self._console.print(f"{name} …", soft_wrap=True)
 
     def spending(self, spending: Spending) -> None:
         """More was spent, or less than was held."""
