@@ -183,6 +183,18 @@ def verify(
 
 
 @app.command()
+def accept(
+    candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, or a NUMBER of the latest run.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fresh instances; default: drawn now.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try a candidate on fresh instances; one that beats every baseline is kept in runs/champions."""
+    from discovery.commands.accept import accept
+
+    accept(candidate, seed, as_json=as_json)
+
+
+@app.command()
 def problems(as_json: Json = False) -> None:
     """The problems there are, with their entry functions and baselines."""
     from evaluators.heuristic import baselines
