@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from discovery.archive import Archive, OpenRequest
+from discovery.archive import Archive, OpenRequest, storable
 from discovery.errors import UsageError
-from discovery.proposers.base import Answer, Call, Charge
-from discovery.proposers.completion import Completion, Unusable, code_in, credible, most_of
+from discovery.proposers.base import Answer, Charge
+from discovery.proposers.completion import Completion, Unusable, code_in, credible
 from discovery.proposers.settings import Model
 
-MARK = re.compile(r"^# (Request|Answer) (\d+) · ([0-9a-f]{6})[ \t]*\r?$", re.MULTILINE)
+MARK = re.compile(r"^# (Request|Answer) (\d{1,9}) · ([0-9a-f]{6})[ \t]*\r?$", re.MULTILINE)
 INTRODUCTION = """\
 <!-- {count} open requests of run {run}. Write each answer below its line "# Answer …"; leave those lines as they are.
      What you leave empty stays open. Then: discover answer {run} FILE -->
@@ -26,13 +26,13 @@ INTRODUCTION = """\
 class Given:
     """One answer of a file, or the `error` in its place.
 
-    `body`: a decoded chat completion, or plain text. `call`: the call it answers, unless that has ended already.
+    `body`: a decoded chat completion, or plain text. `key`: that of the call it answers, in a file of batch results.
     """
 
     number: int
     body: Any = None
     error: str = ""
-    call: Call | None = None
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -44,12 +44,12 @@ class Report:
     failed: dict[int, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        parts = [f"{len(self.taken)} answers taken"]
+        parts = [f"answers taken: {len(self.taken)}"]
         if self.known:
-            parts.append(f"{len(self.known)} were there already")
+            parts.append(f"there already: {len(self.known)}")
         if self.failed:
             number, error = next(iter(self.failed.items()))
-            parts.append(f"{len(self.failed)} failed and stay open (request {number}: {error})")
+            parts.append(f"failed, stay open: {len(self.failed)} (request {number}: {error})")
         return ", ".join(parts)
 
 
@@ -57,7 +57,7 @@ def as_markdown(run: str, archive: Archive, requests: Sequence[OpenRequest]) -> 
     """Open requests as Markdown with a place for each answer."""
     parts = [INTRODUCTION.format(count=len(requests), run=run)]
     for request in requests:
-        mark = f"{request.number} · {_token(archive, request)}"
+        mark = f"{request.number} · {_token(archive, request.number)}"
         parts.append(f"# Request {mark}\n\n{request.prompt.strip()}\n\n# Answer {mark}\n\n")
     return "\n".join(parts)
 
@@ -76,56 +76,65 @@ def take(archive: Archive, text: str, models: Sequence[Model], function: str, *,
     given = list(_results(text, archive) if batch else _sections(text, archive))
     report = Report()
     for each in given:
+        if each.number in report.taken or each.number in report.known:
+            continue  # the same line twice
         if archive.answer(each.number) is not None:
             report.known.append(each.number)
         elif batch:
             _take_result(archive, each, models, function, report)
         else:
-            archive.add_answer(each.number, Answer(each.body, code_in(each.body, function), by, call=each.call))
+            call = archive.open_call(each.number)
+            archive.add_answer(each.number, Answer(each.body, code_in(each.body, function), by, call=call))
             report.taken.append(each.number)
     return report
 
 
 def _take_result(archive: Archive, given: Given, models: Sequence[Model], function: str, report: Report) -> None:
-    """Record one line of batch results; a failed one ends its call, and leaves the request open."""
+    """Record one line of batch results; a failed one ends its call, and leaves the request open.
+
+    An answer to a call that has ended already settles the call by which the request was made again, if it was.
+    """
+    found = archive.find_call(given.key)
+    assert found is not None  # or the file would have been refused
+    call, ended = found
     model = _model(models, given.body)
-    most = given.call.most if given.call else most_of(model, archive.prompt(given.number))
     try:
         if given.error:
             raise Unusable(given.error, (0, 0))
-        answer = Completion.of(given.body).answer(model, function, most, call=given.call, seconds=0.0)
+        completion = Completion.of(given.body)
     except Unusable as error:
-        if given.call is not None:
-            usage = credible(error.usage, most)
-            charge = most if usage is None else Charge(sum(usage), model.price(*usage))
-            archive.settle(given.call.id, "rejected" if given.error else "unusable", charge, str(error), 0.0)
+        if ended:
+            return  # noted before
+        usage = credible(error.usage, call.most)
+        charge = call.most if usage is None else Charge(sum(usage), model.price(*usage))
+        archive.settle(call.id, "rejected" if given.error else "unusable", charge, str(error), 0.0)
         report.failed[given.number] = str(error)
     else:
-        archive.add_answer(given.number, answer)
+        if ended:
+            call = archive.open_call(given.number) or archive.repeat(call)
+        archive.add_answer(given.number, completion.answer(model, function, call.most, call=call, seconds=0.0))
         report.taken.append(given.number)
+        report.failed.pop(given.number, None)
 
 
-def _results(text: str, archive: Archive) -> Iterator[Given]:
-    """The lines of a Batch API results or error file, each request once; what failed and was noted is left out."""
-    seen: set[str] = set()
-    for line_number, line in enumerate(text.splitlines(), 1):
+def _results(text: str, archive: Archive) -> list[Given]:
+    """The lines of a Batch API results or error file, errors last: they count where there is nothing else."""
+    found: list[Given] = []
+    for line_number, line in enumerate(text.split("\n"), 1):  # JSON may hold any other line separator
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-            key, response, error = str(record["custom_id"]), record.get("response"), record.get("error")
+            key, response, error = storable(str(record["custom_id"])), record.get("response"), record.get("error")
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise UsageError(f"line {line_number} of the results is no line of a Batch API results file") from None
-        if (found := archive.find_call(key)) is None:
+        if (call := archive.find_call(key)) is None:
             raise UsageError(
-                f"line {line_number} of the results answers '{key[:80]}', which is no request of run"
+                f"line {line_number} of the results answers {key[:80]!r}, which is no request of run"
                 f" '{archive.folder.name}'"
             )
-        call, ended = found
-        given = _result(call.number, response, error)
-        if key not in seen and not (ended and given.error):
-            seen.add(key)
-            yield replace(given, call=None if ended else call)
+        found.append(replace(_result(call[0].number, response, error), key=key))
+    return sorted(found, key=lambda given: bool(given.error))
 
 
 def _result(number: int, response: Any, error: Any) -> Given:
@@ -143,23 +152,27 @@ def _result(number: int, response: Any, error: Any) -> Given:
 
 def _sections(text: str, archive: Archive) -> Iterator[Given]:
     """The answers below their headings; an empty one is left out."""
-    tokens = {request.number: _token(archive, request) for request in archive.open_requests()}
-    marks = list(MARK.finditer(text))
-    if not any(mark[1] == "Answer" for mark in marks):
+    headings = list(MARK.finditer(text))
+    if not any(mark[1] == "Answer" for mark in headings):
         raise UsageError("the file holds no line '# Answer …' as `discover ask` prints them, and no batch results")
+    # What is no heading of ours is part of a prompt or an answer: the token is known only to who was asked.
+    marks = [mark for mark in headings if mark[3] == _token(archive, int(mark[2]))]
+    if not any(mark[1] == "Answer" for mark in marks):
+        raise UsageError(
+            f"no line '# Answer …' of the file is one of run '{archive.folder.name}': it belongs to another run, or"
+            " its headings were changed"
+        )
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     found: dict[int, str] = {}
     for mark, end in zip(marks, ends, strict=True):
-        number, answer = int(mark[2]), text[mark.end() : end].strip()
-        # What is no heading of ours is part of a prompt or an answer: the token is known only to who was asked.
-        if mark[1] == "Answer" and answer and tokens.get(number, mark[3]) == mark[3]:
-            found.setdefault(number, answer)
+        if mark[1] == "Answer" and (answer := text[mark.end() : end].strip()):
+            found.setdefault(int(mark[2]), answer)
     for number, answer in found.items():
-        yield Given(number, answer, call=archive.open_call(number))
+        yield Given(number, answer)
 
 
-def _token(archive: Archive, request: OpenRequest) -> str:
-    return hashlib.sha256(f"{archive.id}:{request.number}:{request.prompt}".encode()).hexdigest()[:6]
+def _token(archive: Archive, number: int) -> str:
+    return hashlib.sha256(f"{archive.id}:{number}:{archive.prompt(number)}".encode()).hexdigest()[:6]
 
 
 def _model(models: Iterable[Model], body: Any) -> Model:

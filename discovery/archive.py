@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -124,7 +124,7 @@ class Archive:
 
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
-        self._insert("event", (time.time(), kind, detail))
+        self._insert("event", (time.time(), kind, storable(detail)))
 
     def isolation(self) -> list[str]:
         """The tiers of isolation the run's sessions ran in."""
@@ -213,14 +213,22 @@ class Archive:
         return [CallRecord(number, key, outcome, Charge(*charge)) for number, key, outcome, *charge in rows]
 
     def call_key(self, number: int, model: str, *, idempotent: bool) -> str:
-        """The Idempotency-Key for the next call: that of the last one, if it may be sent again under it."""
+        """The Idempotency-Key for the next call: that of the last one to `model`, if that may be sent again.
+
+        A call of unknown outcome is: under its key, until it is answered. A rejection of its repetition (it is still
+        in progress, there are too many calls) says nothing about it. What was only rejected gets a new key: there are
+        endpoints that remember their errors.
+        """
         rows = self._rows(
             "SELECT key, model, outcome FROM call LEFT JOIN settled ON settled.call = call.id"
             " WHERE number = ? ORDER BY call.id",
             number,
         )
-        if idempotent and rows and rows[-1][1] == model and rows[-1][2] in (None, "lost", "unreachable"):
-            return str(rows[-1][0])
+        last = next((key for key, place, _ in reversed(rows) if place == model), None)
+        ends = [outcome for key, _, outcome in rows if key == last]
+        done = {"answered", "unusable"}.intersection(ends)
+        if idempotent and ends and not done and (ends[-1] == "unreachable" or {None, "lost"}.intersection(ends)):
+            return str(last)
         return f"{self.id}-{number}-{len(rows)}"
 
     def add_call(self, number: int, model: str, key: str, most: Charge) -> int:
@@ -232,6 +240,11 @@ class Archive:
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
+
+    def repeat(self, call: Call) -> Call:
+        """Record a call again that has ended, and yet brings an answer."""
+        rows = self._rows("SELECT model FROM call WHERE id = ?", call.id)
+        return replace(call, id=self.add_call(call.number, rows[0][0], call.key, call.most))
 
     def open_call(self, number: int) -> Call | None:
         """The call for a candidate that has not ended yet, if there is one; the last of them."""
@@ -257,7 +270,7 @@ class Archive:
             self._settle(call, time.time(), outcome, detail, charge, seconds)
 
     def _settle(self, call: int, now: float, outcome: Outcome, detail: str, charge: Charge, seconds: float) -> None:
-        row = (call, now, outcome, detail, charge.tokens, charge.cost, seconds)
+        row = (call, now, outcome, storable(detail), charge.tokens, charge.cost, seconds)
         self._db.execute("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     # ---- what came of it
@@ -407,6 +420,11 @@ class Archive:
 def _call(row: Sequence[Any]) -> Call:
     number, candidate, key, tokens, cost = row[:5]
     return Call(number, candidate, key, Charge(tokens, cost))
+
+
+def storable(text: str) -> str:
+    """Text from outside, with half a surrogate pair, which no file can hold, as a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def shown(folder: Path) -> str:

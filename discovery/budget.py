@@ -61,12 +61,17 @@ class Budget:
         """Seconds searched so far, earlier sessions included."""
         return self._clock() - self._start
 
+    @property
+    def left(self) -> float:
+        """Seconds until the time budget is used up."""
+        return self._seconds - self.elapsed
+
     def permits(self, number: int) -> bool:
         """Whether candidate `number` (counted from 0) may still be asked for; if not, `reason` says why."""
         if number >= self.candidates:
             self.reason = f"all {self.candidates} candidates of the budget were tried"
         elif number >= self._recorded:
-            self.reason = self._time_is_up()
+            self.reason = self.time_is_up()
         return not self.reason
 
     def refuses(self, spending: Spending, most: Charge) -> str:
@@ -79,11 +84,11 @@ class Budget:
         if self.money is not None and after.cost > self.money:
             used = f"{spending.charge.cost:.4f} spent, a call may cost {most.cost:.4f}"
             return f"the budget of {self.money:g} in money has no room for another call: {used}"
-        return self._time_is_up()
+        return self.time_is_up()
 
-    def _time_is_up(self) -> str:
-        over = self.elapsed >= self._seconds
-        return f"the time budget of {self._seconds / 60:g} min is used up" if over else ""
+    def time_is_up(self) -> str:
+        """Why nothing more may begin, if the time budget is used up; empty if it is not."""
+        return "" if self.left > 0 else f"the time budget of {self._seconds / 60:g} min is used up"
 
 
 def _left(tokens: int, spending: Spending) -> str:

@@ -88,6 +88,17 @@ class Config(Section):
             raise ValueError("budget.money needs prices: set proposer.input_price and proposer.output_price")
         return self
 
+    @model_validator(mode="after")
+    def _spending_needs_limits(self) -> Config:
+        models = getattr(self.proposer, "models", ())
+        limited = self.budget.tokens is not None or self.budget.money is not None
+        if limited and not all(model.answers_end for model in models):
+            raise ValueError(
+                "budget.tokens and budget.money need answers that end: keep proposer.max_tokens, or set"
+                " max_completion_tokens in proposer.extra_body"
+            )
+        return self
+
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> tuple[Config, str]:
     """The config in the file `name` (or the one shipped under that name), and the name's stem.
@@ -131,9 +142,7 @@ def amend(config: Config, overrides: Sequence[str]) -> Config:
         if not each.strip().startswith(AMENDABLE):
             raise UsageError(f"--set {each}: a run that has begun can change {', '.join(AMENDABLE)} only")
         _apply(data, each)
-    for name in set(data["proposer"]) & set(Model.model_fields):  # holds for every model, whatever they had
-        value = data["proposer"].pop(name)
-        data["proposer"]["models"] = [{**model, name: value} for model in data["proposer"]["models"]]
+    data["proposer"] = _for_all_models(_as_kind(config.proposer, data["proposer"]))
     return parse_config(data, "--set")
 
 
@@ -145,6 +154,29 @@ def parse_config(data: dict[str, Any], origin: str) -> Config:
         proposer = data.get("proposer")
         several = isinstance(proposer, dict) and "models" in proposer
         raise UsageError(f"{origin}: {_explain(error, several=several)}") from None
+
+
+def _as_kind(before: Settings, proposer: dict[str, Any]) -> dict[str, Any]:
+    """The proposer's section without what only the former kind had, if its kind was changed."""
+    kind = proposer["kind"]
+    if kind == before.kind:
+        return proposer
+    if {kind, before.kind} != {"openai", "batch"}:  # others know other operators
+        raise UsageError(
+            f"--set proposer.kind={kind}: a run that has begun can change from openai to batch or back only"
+        )
+    foreign = set(type(before).model_fields) - set(KINDS[kind].model_fields)
+    return {name: value for name, value in proposer.items() if name not in foreign}
+
+
+def _for_all_models(proposer: dict[str, Any]) -> dict[str, Any]:
+    """The proposer's section with keys beside `models` set in each of them, whatever they had."""
+    models = proposer.get("models")
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+        return proposer
+    ours = {name: value for name, value in proposer.items() if name in Model.model_fields}
+    others = {name: value for name, value in proposer.items() if name not in Model.model_fields}
+    return {**others, "models": [{**model, **ours} for model in models]}
 
 
 def _shipped_names() -> list[str]:
@@ -182,7 +214,9 @@ def _explain(error: ValidationError, *, several: bool) -> str:
     """The first complaint, with the field's full name and, for an unknown key, the nearest known one."""
     complaints = error.errors()
     complaint = next((each for each in complaints if each["type"] == "extra_forbidden"), complaints[0])
-    location = [part for part in complaint["loc"] if part not in KINDS]
+    location = list(complaint["loc"])
+    if location[:1] == ["proposer"]:
+        del location[1:2]  # the kind
     if location[:3] == ["proposer", "models", 0] and not several:
         location[1:3] = []  # the only model's keys stand in the section itself
     field = ".".join(str(part) for part in location)
@@ -193,8 +227,13 @@ def _explain(error: ValidationError, *, several: bool) -> str:
         return f"unknown key '{field}'; {hint}"
     if complaint["type"] == "missing":
         return f"key '{field}' is missing"
+    if complaint["type"].startswith("union_tag"):
+        given = f" '{complaint['ctx']['tag']}'" if "tag" in complaint.get("ctx", ()) else ""
+        return f"'proposer.kind'{given} must be one of {', '.join(KINDS)}"
     message = complaint["msg"].removeprefix("Value error, ")
-    return f"'{field}' = {complaint.get('input')!r}: {message}" if field else message
+    value = complaint.get("input")
+    shown = isinstance(value, str | int | float) and not {"api_key_env", "base_url"} & set(location)  # it may be a key
+    return f"'{field}'{f' = {value!r}' if shown else ''}: {message}" if field else message
 
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections.abc import Callable
 from datetime import datetime
@@ -32,7 +33,7 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
     config = resolved(config, problem)
     Sandbox(min_tier=config.evaluation.min_isolation).close()
     known = {heuristic.name: heuristic for heuristic in baselines(problem)}
-    for name in config.search.seeds or problem.seeds:
+    for name in problem.seeds if config.search.seeds is None else config.search.seeds:
         if name not in known:
             raise UsageError(
                 f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
@@ -68,6 +69,7 @@ def resolved(config: Config, problem: Problem) -> Config:
         UsageError: the proposer does not fit the problem, or the operators chosen do not fit the proposer.
     """
     proposer = make_proposer(config.proposer, problem)  # so that what is wrong with it shows before anything is written
+    asyncio.run(proposer.close())
     try:
         weights_for(proposer.operators, config.search.operators)
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,6 +57,7 @@ class Developer:
     seed: int
     lookahead: int
     _asked: set[asyncio.Task[Answer]] = field(default_factory=set)
+    _failures: list[BaseException] = field(default_factory=list)
 
     async def __call__(self, draft: Draft) -> Candidate:
         """The judged candidate for a draft; recalled, not repeated, if the journal has it."""
@@ -74,17 +74,25 @@ class Developer:
         Raises:
             Exception: what kept an answer from being written down.
         """
-        for task in [*self._asked]:
-            with suppress(ProposerError, BudgetSpent, asyncio.CancelledError):
-                await task
+        while self._asked:
+            await asyncio.wait(self._asked)  # which leaves the calls alone when it is interrupted
+        if self._failures:
+            raise self._failures[0]
 
     async def _answer(self, draft: Draft) -> Answer:
         if (recorded := self.journal.answer(draft.number)) is not None:
             return recorded
         task = asyncio.ensure_future(self._ask(draft))
         self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Answer]) -> None:
+        """Note how a call ended; perhaps nobody waits for it any more."""
+        self._asked.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, ProposerError | BudgetSpent):
+            self._failures.append(failure)
 
     async def _ask(self, draft: Draft) -> Answer:
         prompt = self.prompt(draft) if self.proposer.needs_prompt else ""

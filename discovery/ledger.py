@@ -11,6 +11,9 @@ from typing import Protocol
 from discovery.budget import Budget, BudgetSpent, Spending
 from discovery.proposers.base import NOTHING, Answer, Call, Charge, Outcome, ProposerError, Reservation
 
+NOT_DONE: tuple[Outcome, ...] = ("rejected", "unreachable")
+"""How a call ends that the endpoint did no work for."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
@@ -29,7 +32,7 @@ class Journal(Protocol):
         """All calls, in order."""
 
     def call_key(self, number: int, model: str, *, idempotent: bool) -> str:
-        """The Idempotency-Key for the next call: that of the last one, if it may be sent again under it."""
+        """The Idempotency-Key for the next call: that of the last one to `model`, if that may be sent again."""
 
     def add_call(self, number: int, model: str, key: str, most: Charge) -> int:
         """Write a call down before it is made; returns its number."""
@@ -54,6 +57,7 @@ class Ledger:
         self._budget = budget
         self._watch = watch
         self._charges: dict[str, tuple[Charge, bool]] = {}
+        self._before: dict[int, tuple[Charge, bool]] = {}
         self._calls = 0
         self._total, self._unknown = NOTHING, NOTHING
         self._reserved: set[Reservation] = set()
@@ -62,9 +66,11 @@ class Ledger:
         self._queue = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
+        self._spent = ""
         for record in journal.calls():
             self._calls += record.outcome != "unreachable"
-            self._charge(record.key, record.charge, known=record.outcome not in (None, "lost"))
+            if record.outcome not in NOT_DONE:
+                self._charge(record.key, record.charge, known=record.outcome not in (None, "lost"))
             (self._open.discard if record.outcome else self._open.add)(record.number)
         self._tell()
 
@@ -91,31 +97,38 @@ class Ledger:
             self._release(reservation)
 
     def begin(self, reservation: Reservation, number: int, model: str, *, idempotent: bool) -> Call:
-        """Write a call down; the room reserved for it passes to it."""
+        """Write a call down; the room reserved for it passes to it. See `proposers.base.Ledger`."""
+        self._check_open()  # again: the call may have waited for its turn since it got its room
+        self._check_time()
         most = reservation.most
         key = self._journal.call_key(number, model, idempotent=idempotent)
         call = Call(self._journal.add_call(number, model, key, most), number, key, most)
         self._in_flight.add(call.id)
         self._open.add(number)
         self._calls += 1
+        self._before[call.id] = self._charges.get(key, (NOTHING, True))
         self._charge(key, most, known=False)
         self._release(reservation)
         self._tell()
         return call
 
-    def waits(self, number: int) -> bool:
-        """Whether a call for candidate `number` was begun, in this session or before, and has not ended."""
-        return number in self._open
+    def waits(self, number: int | None = None) -> bool:
+        """Whether a call for candidate `number`, or for any, was begun, now or in an earlier session, and not ended."""
+        return bool(self._open) if number is None else number in self._open
 
     def leave(self, call: Call) -> None:
         """The call goes on when this session is over; nobody waits for it here."""
         self._in_flight.discard(call.id)
+        self._changed.set()
 
     def settle(self, call: Call, outcome: Outcome, charge: Charge, detail: str, seconds: float) -> None:
         """Write down how a call ended that brought no answer."""
         self._journal.settle(call.id, outcome, charge, detail, seconds)
         self._calls -= outcome == "unreachable"
-        self._end(call, charge, known=outcome != "lost")
+        known = outcome != "lost"
+        if outcome in NOT_DONE:  # but an earlier one under its key may have been
+            charge, known = self._before[call.id]
+        self._end(call, charge, known=known)
 
     def answered(self, number: int, answer: Answer) -> None:
         """Write an answer down; one that was paid for settles its call."""
@@ -126,9 +139,10 @@ class Ledger:
     async def pause(self, seconds: float) -> None:
         """Wait; see `proposers.base.Ledger`."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(seconds, self._budget.left)):
                 await self._closing.wait()
         self._check_open()
+        self._check_time()
 
     def close(self) -> None:
         """Let no further call begin; those in flight go on."""
@@ -138,11 +152,14 @@ class Ledger:
     async def _wait_for_room(self, most: Charge) -> None:
         while True:
             self._check_open()
+            if self._spent:
+                raise BudgetSpent(self._spent)
             held = sum((reservation.most for reservation in self._reserved), NOTHING)
             spending = Spending(self._calls + len(self._reserved), self._total + held, self._unknown)
             if not (reason := self._budget.refuses(spending, most)):
                 return
             if not self._in_flight and not self._reserved:
+                self._spent = reason  # for all: what is asked for later may be cheaper, but comes too late to be judged
                 raise BudgetSpent(reason)
             self._changed.clear()
             await self._changed.wait()
@@ -151,12 +168,17 @@ class Ledger:
         if self._closing.is_set():
             raise ProposerError("the session is closing: no further call is made")
 
+    def _check_time(self) -> None:
+        if reason := self._budget.time_is_up():
+            raise BudgetSpent(reason)
+
     def _release(self, reservation: Reservation) -> None:
         self._reserved.discard(reservation)
         self._changed.set()
 
     def _end(self, call: Call, charge: Charge, *, known: bool) -> None:
         self._in_flight.discard(call.id)
+        self._before.pop(call.id, None)
         self._open.discard(call.number)
         self._charge(call.key, charge, known=known)
         self._changed.set()

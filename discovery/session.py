@@ -67,7 +67,7 @@ async def run(archive: Archive, observers: Observers) -> str:
 def evaluator_of(config: Config, archive: Archive) -> Workers | Recorded:
     """Workers, or the measurements of a recording."""
     if isinstance(config.proposer, ReplayProposer) and config.proposer.measurements == "recorded":
-        return Recorded(config.proposer.run)
+        return Recorded(config.proposer.run, archive)
     wanted = config.evaluation
     return Workers(
         config.run.problem,
@@ -115,7 +115,7 @@ class _Session:
         """The starting population: seeds with their train scores, and the behaviour of every baseline."""
         known: dict[str, str] = {}
         seeds: list[Parent] = []
-        wanted = self.config.search.seeds or self.problem.seeds
+        wanted = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
         bounds = self.bounds("train")
         for name, source in self.archive.baselines().items():
             await self.measure(name, source, "probe")

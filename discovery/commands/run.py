@@ -48,11 +48,13 @@ def replay(name: str, settings: Sequence[str], *, as_json: bool) -> None:
 def resume(name: str, settings: Sequence[str], *, as_json: bool) -> None:
     """Go on with a run; what is committed is recalled, what was in flight is asked again."""
     from discovery.config import Config, amend
+    from discovery.create import resolved
+    from problems.registry import load_problem
 
     with Archive(run_folder(name), "append") as archive:
         config = Config.model_validate(archive.config)
         if settings:
-            config = amend(config, settings)
+            config = resolved(amend(config, settings), load_problem(config.run.problem))
             archive.event(AMENDED, config.model_dump_json())
         _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)

@@ -111,21 +111,27 @@ class Ledger(Protocol):
         """
 
     def begin(self, reservation: Reservation, number: int, model: str, *, idempotent: bool) -> Call:
-        """Write a call for candidate `number` down, before it is made."""
+        """Write a call for candidate `number` down, before it is made. `model`: which, and where.
+
+        Raises:
+            BudgetSpent: the time budget was used up meanwhile.
+            ProposerError: the session is closing.
+        """
 
     def settle(self, call: Call, outcome: Outcome, charge: Charge, detail: str, seconds: float) -> None:
         """Write down how a call ended that brought no answer; an answer settles its call when it is recorded."""
 
-    def waits(self, number: int) -> bool:
-        """Whether a call for candidate `number` was begun, in this session or before, and has not ended."""
+    def waits(self, number: int | None = None) -> bool:
+        """Whether a call for candidate `number`, or for any, was begun, now or in an earlier session, and not ended."""
 
     def leave(self, call: Call) -> None:
         """The call goes on when this session is over; nobody waits for it here."""
 
     async def pause(self, seconds: float) -> None:
-        """Wait.
+        """Wait, but no longer than the time budget allows.
 
         Raises:
+            BudgetSpent: the time budget is used up.
             ProposerError: the session is closing.
         """
 

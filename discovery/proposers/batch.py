@@ -6,8 +6,10 @@ import json
 from typing import NoReturn
 
 import prompts.render
+from discovery.budget import BudgetSpent
 from discovery.proposers.base import AnswersWanted, Ledger, Request
 from discovery.proposers.completion import most_of
+from discovery.proposers.keys import key_of
 from discovery.proposers.settings import BatchProposer, Model
 
 
@@ -17,6 +19,13 @@ class Batch:
     needs_prompt = True
 
     def __init__(self, settings: BatchProposer) -> None:
+        """Nothing is opened.
+
+        Raises:
+            UsageError: the requests are to be submitted, and there is no key for it.
+        """
+        if settings.submit:
+            key_of(settings.models[0])
         self.operators = prompts.render.operators()
         self.lookahead = settings.size
         self._model = settings.models[0]
@@ -26,11 +35,15 @@ class Batch:
 
         Raises:
             AnswersWanted: always; the answer comes from outside.
-            BudgetSpent: the budget has no room for the call.
+            BudgetSpent: the budget has no room for the call, and no open one may make some.
         """
-        if not ledger.waits(request.number):
-            async with ledger.reserved(most_of(self._model, request.prompt)) as reservation:
-                ledger.leave(ledger.begin(reservation, request.number, self._model.model, idempotent=False))
+        try:
+            if not ledger.waits(request.number):
+                async with ledger.reserved(most_of(self._model, request.prompt)) as reservation:
+                    ledger.leave(ledger.begin(reservation, request.number, self._model.model, idempotent=False))
+        except BudgetSpent:
+            if not ledger.waits():
+                raise  # else: what is open may cost less than is held for it
         raise AnswersWanted("requests wait for answers")
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from discovery.errors import UsageError
@@ -14,7 +15,10 @@ from discovery.proposers.settings import Model
 
 
 class Cache:
-    """An SQLite file of answers by request: endpoint, model, settings and prompt. Several runs may share it."""
+    """An SQLite file of answers by request: endpoint, model, settings and prompt. Several runs may share it.
+
+    One that fails later (the disk is full, another program holds it) finds and keeps nothing: no answer is lost for it.
+    """
 
     def __init__(self, path: Path, function: str) -> None:
         """Open or make the file; `function` is what answers must define.
@@ -32,12 +36,15 @@ class Cache:
 
     def find(self, model: Model, prompt: str) -> Answer | None:
         """The answer to an identical request, if there was one; it costs nothing."""
-        row = self._db.execute("SELECT answer FROM cached WHERE request = ?", (_key(model, prompt),)).fetchone()
-        return Answer(row[0], code_in(row[0], self._function), model.model) if row else None
+        with suppress(sqlite3.Error):
+            row = self._db.execute("SELECT answer FROM cached WHERE request = ?", (_key(model, prompt),)).fetchone()
+            return Answer(row[0], code_in(row[0], self._function), model.model) if row else None
+        return None
 
     def keep(self, model: Model, prompt: str, answer: Answer) -> None:
         """Keep an answer; the first one to a request stays."""
-        self._db.execute("INSERT OR IGNORE INTO cached VALUES (?, ?)", (_key(model, prompt), answer.text))
+        with suppress(sqlite3.Error):
+            self._db.execute("INSERT OR IGNORE INTO cached VALUES (?, ?)", (_key(model, prompt), answer.text))
 
     def close(self) -> None:
         """Close the file."""

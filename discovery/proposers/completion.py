@@ -10,7 +10,8 @@ from typing import Any
 from discovery.proposers.base import Answer, Call, Charge
 from discovery.proposers.settings import Model
 
-CODE_BLOCK = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)?[ \t]*\r?\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE | re.I)
+FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)")
+PYTHON = re.compile(r"(?:python3?|py)\b", re.IGNORECASE)
 TEMPLATE_TOKENS = 256
 """What a chat template may add to a prompt."""
 INCREDIBLE = 10
@@ -84,7 +85,8 @@ def most_of(model: Model, prompt: str) -> Charge:
 
 def split(most: Charge, model: Model) -> tuple[int, int]:
     """A charge that `most_of` made, as tokens in and out."""
-    return most.tokens - model.longest_answer, model.longest_answer
+    answer = min(model.longest_answer, most.tokens)  # which may have been changed since
+    return most.tokens - answer, answer
 
 
 def code_in(text: str, function: str) -> str | None:
@@ -93,12 +95,12 @@ def code_in(text: str, function: str) -> str | None:
     A text without any fence that defines `function` is taken to be the file itself. None if there is no code.
     """
     defines = re.compile(rf"^def[ \t]+{re.escape(function)}[ \t]*\(", re.MULTILINE)
-    blocks = CODE_BLOCK.findall(text)
+    blocks, _ = _blocks(text)
     for block in reversed(blocks):
         if defines.search(block):
-            return str(block)
+            return block
     if blocks:
-        return str(blocks[-1])
+        return blocks[-1]
     return text if "```" not in text and defines.search(text) else None
 
 
@@ -106,9 +108,32 @@ def why_no_code(text: str) -> str:
     """What is wrong with an answer in which there is no code."""
     if not text.strip():
         return "the answer is empty"
-    if text.count("```") % 2:
+    if _blocks(text)[1]:
         return "the answer breaks off within its code block (a larger proposer.max_tokens may help)"
     return "the answer held no Python code block"
+
+
+def _blocks(text: str) -> tuple[list[str], bool]:
+    """The Python and unlabelled blocks of a text, and whether it ends within one.
+
+    As in CommonMark, a block ends at a bare fence no shorter than its own, and what its fence is indented by is taken
+    off its lines. Other than there, a fence labelled Python always begins a block: models forget to end what was open.
+    """
+    blocks: list[str] = []
+    lines: list[str] = []
+    indent, fence, wanted = "", "", False
+    for line in text.split("\n"):  # and nowhere else: a file may hold any other line separator
+        mark = FENCE.fullmatch(line)
+        label = mark[3].strip() if mark else ""
+        if mark and fence and not label and mark[2].startswith(fence):
+            if wanted:
+                blocks.append("".join(lines))
+            fence = ""
+        elif mark and (not fence or PYTHON.match(label)):
+            indent, fence, lines, wanted = mark[1], mark[2], [], not label or bool(PYTHON.match(label))
+        elif fence:
+            lines.append(line.removeprefix(indent) + "\n")
+    return blocks, bool(fence) and wanted
 
 
 def _usage(record: object) -> tuple[int, int] | None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
-from discovery.errors import UsageError
 from discovery.proposers.base import NOTHING, Answer, Call, Charge, Ledger, Outcome, ProposerError, Request
 from discovery.proposers.completion import Completion, Unusable, credible, most_of
+from discovery.proposers.keys import found_key, key_of, without_key
 from discovery.proposers.settings import Model
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CONNECT = 15.0
+"""Seconds after which an endpoint that takes no connection is unreachable; after those of a whole call, it is lost."""
 LONGEST_PAUSE = 60.0
 """Of our own back-off, in seconds; what an endpoint asks for is granted in full, up to `PATIENCE`."""
 PATIENCE = 600.0
@@ -46,24 +48,20 @@ class Endpoint:
         """Read the key from its environment variable; `function` is what answers must define.
 
         Raises:
-            UsageError: the variable is not set, and the endpoint is not on this machine.
+            UsageError: the variable is not set, and the endpoint is not on this machine; or it holds what is no key.
         """
         self.model = model
         self._function = function
-        self._key = os.environ.get(model.api_key_env, "")
-        if not self._key and urlsplit(model.base_url).hostname not in LOOPBACK:
-            raise UsageError(
-                f"the key for {model.base_url} is missing: set the environment variable {model.api_key_env}"
-                " (or name another one in proposer.api_key_env)"
-            )
+        self._key = key_of(model)
         self._client = openai.AsyncOpenAI(
             base_url=model.base_url,
             api_key=self._key or "none",
-            timeout=model.timeout,
+            timeout=openai.Timeout(model.timeout, connect=min(CONNECT, model.timeout / 2)),
             max_retries=0,  # trying again is our own business: each attempt is reserved and written down
         )
         self._slots = asyncio.Semaphore(model.concurrency)
         self._not_before = 0.0
+        self._out: tuple[float, ProposerError] | None = None
 
     def __str__(self) -> str:
         return f"model '{self.model.model}' at {self.model.base_url}"
@@ -74,11 +72,15 @@ class Endpoint:
         Raises:
             Refused: the endpoint refuses for good.
             Fault: the call failed, and another may do better.
+            ProposerError: what it was given up for.
         """
+        self._check_not_given_up()
         async with ledger.reserved(most_of(self.model, request.prompt)) as reservation, self._slots:
             while (wait := self._not_before - time.monotonic()) > 0:
                 await ledger.pause(wait)
-            call = ledger.begin(reservation, request.number, self.model.model, idempotent=self.model.idempotent)
+            self._check_not_given_up()  # by another call, while this one waited
+            place = f"{self.model.model} at {self.model.base_url}"
+            call = ledger.begin(reservation, request.number, place, idempotent=self.model.idempotent)
             started = time.monotonic()
             try:
                 completion = await self._call(request.prompt, call)
@@ -95,6 +97,14 @@ class Endpoint:
         pause = min(backoff * 2.0**attempt * random.uniform(0.5, 1.5), LONGEST_PAUSE) if wanted is None else wanted
         self._not_before = max(self._not_before, time.monotonic() + pause)
 
+    def give_up(self, seconds: float, reason: ProposerError) -> None:
+        """Make no call for so long; who asks is told the reason."""
+        self._out = (time.monotonic() + seconds, reason)
+
+    def _check_not_given_up(self) -> None:
+        if self._out and time.monotonic() < self._out[0]:
+            raise self._out[1]
+
     def clean(self, text: str) -> str:
         """One short line without the key."""
         return " ".join(self._without_key(text).split())[:300]
@@ -106,7 +116,8 @@ class Endpoint:
     async def _call(self, prompt: str, call: Call) -> Completion:
         try:
             async with asyncio.timeout(self.model.timeout):  # in all: a slow drip never trips a limit on silence
-                return Completion.parse(self._without_key(await self._reply(prompt, call)))
+                completion = Completion.parse(self._without_key(await self._reply(prompt, call)))
+                return replace(completion, text=self._without_key(completion.text))  # JSON may write it otherwise
         except TimeoutError:
             raise self._lost(call, f"no answer within {self.model.timeout:g} s") from None
         except openai.APIStatusError as error:
@@ -157,7 +168,7 @@ class Endpoint:
         return _Failed("rejected", NOTHING, Refused(f"{self} refused with HTTP {status} ({said}); {remedy}"))
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if len(self._key) > 3 else text
+        return without_key(text, self._key)
 
 
 class _Failed(Exception):
@@ -173,14 +184,11 @@ class _Failed(Exception):
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds the endpoint asks us to wait: a number, or a date taken against the endpoint's own clock."""
     text = headers.get("retry-after", "")
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
+        return max(seconds, 0.0) if math.isfinite(seconds := float(text)) else None
+    with suppress(ValueError, TypeError, OverflowError):
         return max((parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
+    return None
 
 
 def _message(error: openai.APIStatusError) -> str:
@@ -197,7 +205,7 @@ def _said(error: BaseException) -> str:
 
 def probe(model: Model) -> str:
     """One line on whether the endpoint answers and knows the model; sends no prompt, costs nothing."""
-    key = os.environ.get(model.api_key_env, "")
+    key = found_key(model)
     client = openai.OpenAI(base_url=model.base_url, api_key=key or "none", timeout=10, max_retries=0)
     state = "set" if key else "not set"
     try:

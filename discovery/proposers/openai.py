@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Sequence
 
 import prompts.render
@@ -14,7 +13,7 @@ from discovery.proposers.endpoint import Endpoint, Fault, Refused
 from discovery.proposers.settings import Model, OpenAIProposer
 
 OUTAGE = 300.0
-"""Seconds for which a model that did not answer is passed over, where there are others."""
+"""Seconds for which a model that did not answer is not asked again."""
 
 
 class OpenAI:
@@ -35,7 +34,6 @@ class OpenAI:
         self.lookahead = 2 * sum(model.concurrency for model in settings.models)  # or slots wait for the slowest call
         self._settings = settings
         self._endpoints = [Endpoint(model, function) for model in settings.models]
-        self._out: dict[Endpoint, tuple[float, ProposerError]] = {}
         self._cache = Cache(settings.cache, function) if settings.cache else None
 
     async def propose(self, request: Request, ledger: Ledger) -> Answer:
@@ -50,14 +48,9 @@ class OpenAI:
             return known
         failures: list[ProposerError] = []
         for endpoint in (self._endpoints[index] for index in order):
-            until, failure = self._out.get(endpoint, (0.0, ProposerError()))
-            if time.monotonic() < until:
-                failures.append(failure)
-                continue
             try:
                 answer = await self._persist(endpoint, request, ledger)
             except (Refused, NoAnswer) as error:
-                self._out[endpoint] = (time.monotonic() + (OUTAGE if isinstance(error, NoAnswer) else math.inf), error)
                 failures.append(error)
                 continue
             if self._cache:
@@ -81,10 +74,15 @@ class OpenAI:
             except Fault as fault:
                 last = fault
                 endpoint.rest(attempt, self._settings.backoff, fault.wait)
+            except Refused as refused:
+                endpoint.give_up(math.inf, refused)
+                raise
         times = f"{attempts} attempts" if attempts > 1 else "one attempt"
-        raise NoAnswer(
+        failure = NoAnswer(
             f"no answer from {endpoint} after {times} ({endpoint.clean(str(last))}); see that the endpoint is up"
         )
+        endpoint.give_up(OUTAGE, failure)
+        raise failure
 
 
 class NoAnswer(ProposerError):

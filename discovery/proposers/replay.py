@@ -9,6 +9,8 @@ from typing import Any, Self
 import prompts.render
 from discovery.archive import Archive
 from discovery.budget import BudgetSpent
+from discovery.errors import UsageError
+from discovery.leaderboard import SPLITS
 from discovery.proposers.base import Answer, Ledger, ProposerError, Request
 from discovery.proposers.genetic import Genetic
 from evaluators.evaluation import Evaluation
@@ -38,7 +40,7 @@ class Replay:
         """
         recorded = self._archive.asked(request.number)
         answer = self._archive.answer(request.number)
-        if recorded is None or answer is None:
+        if recorded is None or answer is None or request.number >= self._archive.committed():
             raise BudgetSpent(f"the recording {self._archive.folder} ends after {request.number} candidates")
         asked = (request.operator, [parent.label for parent in request.parents])
         if asked != recorded:
@@ -59,10 +61,22 @@ class Recorded:
     A source is known by its text. Where several candidates share one, each gets its own, in their order.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, replayed: Archive) -> None:
+        """Read the recording in `folder`; `replayed` is the run that repeats it, and may have begun to.
+
+        Raises:
+            UsageError: there is none, or it was made with other instances or bounds.
+        """
         self._folder = folder
+        self._replayed = replayed
         self._known: dict[tuple[str, str], deque[Evaluation]] = defaultdict(deque)
         with Archive(folder, "read") as archive:
+            for split in SPLITS:
+                if archive.instances(split) != replayed.instances(split):
+                    raise UsageError(
+                        f"the {split} split is not the one the recording {folder} was made with: the problem has"
+                        ' changed; set proposer.measurements = "again"'
+                    )
             self.tier = " and ".join(archive.isolation())
             for row in archive.query("SELECT name AS heuristic, source FROM baseline"):
                 self._learn(archive, row["source"], row["heuristic"], None)
@@ -95,7 +109,7 @@ class Recorded:
     def _learn(self, archive: Archive, source: str, heuristic: str, smoke: Evaluation | None) -> None:
         for split in ("probe", "train", "validation", "test"):
             evaluation = smoke if split == "probe" and smoke else archive.evaluation(heuristic, split)
-            if evaluation is not None:
+            if evaluation is not None and self._replayed.evaluation(heuristic, split) is None:
                 self._known[source, split].append(evaluation)
 
 

@@ -58,6 +58,8 @@ class Model(Section):
     def _name_of_a_variable(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError("give the NAME of an environment variable, never the key itself")
+        if len(name) >= 20 and re.search("[0-9]", name) and re.search("[a-z]", name):
+            raise ValueError("this looks like a key; give the NAME of an environment variable, never the key itself")
         if passed_on(name):
             raise ValueError("this variable is handed to worker processes; keep the key in another one")
         return name
@@ -78,8 +80,18 @@ class Model(Section):
     @property
     def longest_answer(self) -> int:
         """Tokens an answer may have: what is reserved for it."""
-        limits = [self.extra_body.get(name) for name in ("max_completion_tokens", "max_tokens")]
-        return max([limit for limit in limits if isinstance(limit, int)] or [self.max_tokens])
+        return max(self._limits or [self.max_tokens])
+
+    @property
+    def answers_end(self) -> bool:
+        """Whether an answer's length is limited by what is sent."""
+        return bool(self._limits)
+
+    @property
+    def _limits(self) -> list[int]:
+        body = self.body("")
+        limits = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
+        return [limit for limit in limits if isinstance(limit, int) and limit > 0]  # some take −1 for no limit
 
     def price(self, input_tokens: int, output_tokens: int) -> float:
         """What so many tokens cost."""

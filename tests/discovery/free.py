@@ -23,7 +23,7 @@ class Free:
         """No call."""
         raise AssertionError("this proposer must not make calls")
 
-    def waits(self, number: int) -> bool:
+    def waits(self, number: int | None = None) -> bool:
         """Nothing was ever asked."""
         return False
 
