@@ -52,6 +52,8 @@ async def run(archive: Archive, observers: Observers) -> str:
     config = Config.model_validate(archive.config)
     problem = load_problem(config.run.problem)
     proposer = make_proposer(config.proposer, problem)
+    if isinstance(config.proposer, ReplayProposer):
+        archive.relax()  # nothing in it was paid for
     try:
         async with evaluator_of(config, archive) as evaluator:
             archive.event("started", evaluator.tier)

@@ -154,3 +154,19 @@ def test_an_answer_that_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
         assert len(asked) - calls == 20 - answered
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*), count(DISTINCT number) FROM answer").fetchone() == (20, 20)
+
+
+def test_only_a_replay_leaves_it_to_the_system_when_rows_reach_the_disk(tmp_path: Path) -> None:
+    """What was paid for survives a power cut (synchronous = FULL, 2); a replay, which is free, need not (NORMAL, 1)."""
+    import asyncio
+
+    from discovery.archive import Archive
+    from discovery.session import Observers, run
+
+    assert discover("run", write_config(tmp_path, candidates=4), cwd=tmp_path).returncode == 0
+    assert discover("replay", "small", "--set", "run.name=again", cwd=tmp_path).returncode == 0
+    observers = Observers(lambda phase: None, lambda candidate: None, lambda spending: None)
+    for name, level in (("small", 2), ("again", 1)):
+        with Archive(tmp_path / "runs" / name, "append") as archive:
+            asyncio.run(run(archive, observers))
+            assert archive.query("PRAGMA synchronous") == [{"synchronous": level}]
