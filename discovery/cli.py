@@ -139,6 +139,22 @@ def verify(
 
 
 @app.command()
+def calibrate(
+    log: Annotated[
+        Path | None, typer.Argument(metavar="[STEPLOG]", help="CSV or JSON lines; default: show the shipped profiles.")
+    ] = None,
+    profile: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write the fitted profile here.")] = None,
+    experts: Annotated[int, typer.Option(min=0, help="Experts per layer of a mixture-of-experts model.")] = 0,
+    top_k: Annotated[int, typer.Option(min=0, help="Experts each token uses.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit the simulator's clock to an engine's step log; shows its error on held-out steps."""
+    from discovery.commands.calibrate import calibrate
+
+    calibrate(log, profile, experts=experts, top_k=top_k, as_json=as_json)
+
+
+@app.command()
 def problems(as_json: Json = False) -> None:
     """The problems there are, with their entry functions and baselines."""
     from evaluators.heuristic import baselines

@@ -1,0 +1,391 @@
+"""The serving simulator: a workload meets a policy in an engine whose decisions are vLLM's and whose clock is a model.
+
+One step follows the other: what has arrived waits, the policy is asked (`engine_bridge.policy` says what and when),
+the scheduler decides (`engine_bridge.stepping` says how), the step takes the time that the cost model gives it, and at
+its end tokens come out. While nothing runs or waits, the clock jumps to the next arrival.
+
+    outcome = simulate(workload, FCFS, EngineSettings(blocks=27_000), cost)
+    outcome.first_token - workload.arrival
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine_bridge.policy import InvalidAnswer, Policy, View, check_answer, require_engine
+
+Array = NDArray[Any]
+
+FUNCTIONS = ("rank_waiting", "rank_running", "token_budget", "admit_limit", "hold", "chunk", "layer_groups")
+"""Functions in the order in which they are asked; number i is bit i of what `stepping.advance` asks for."""
+
+
+class Traffic(Protocol):
+    """What the simulator reads of a `Workload`: arrays with one entry per request, in the order of arrival.
+
+    arrival, ttft, tpot (s, float64); prompt, output, predicted (tokens ≥ 1); priority, group (int64). Request i starts
+    with the prefix blocks block_ids[block_offsets[i] : block_offsets[i + 1]], `hash_block` tokens each (the last may
+    reach beyond its prompt); equal numbers mean equal tokens after equal tokens.
+    """
+
+    arrival: Array
+    prompt: Array
+    output: Array
+    predicted: Array
+    priority: Array
+    group: Array
+    ttft: Array
+    tpot: Array
+    block_offsets: Array
+    block_ids: Array
+    hash_block: int
+
+
+class Cost(Protocol):
+    """What the simulator reads of a `CostModel`."""
+
+    @property
+    def vector(self) -> Array:
+        """The coefficients of `step_time.step_seconds`, float64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The engine, in vLLM's terms where it has them.
+
+    max_running: max_num_seqs. max_tokens: max_num_batched_tokens. block_size: tokens per KV block. blocks: KV blocks
+    that requests can use; vLLM's num_gpu_blocks is one more, for its placeholder. prefix_cache:
+    enable_prefix_caching. long_prefill: long_prefill_token_threshold, 0 for none. reserve: whether a request is
+    admitted only if its whole sequence fits, not just its first chunk (scheduler_reserve_full_isl). watermark: share
+    of the blocks that an admission leaves free while others run. window: how many waiting requests a policy sees.
+    """
+
+    max_running: int = 256
+    max_tokens: int = 2048
+    block_size: int = 16
+    blocks: int = 27_000
+    prefix_cache: bool = True
+    long_prefill: int = 0
+    reserve: bool = True
+    watermark: float = 0.0
+    window: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("max_running", "max_tokens", "block_size", "blocks", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"EngineSettings.{name} must be at least 1, not {getattr(self, name)}")
+        if self.long_prefill < 0 or not 0 <= self.watermark < 1:
+            raise ValueError(
+                f"EngineSettings: long_prefill must be ≥ 0 and watermark in [0, 1), not {self.long_prefill}, "
+                f"{self.watermark}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What happened to a workload; arrays of shape (n,) in its order, times in seconds on its clock.
+
+    first_token, finish; longest_gap: the longest time between two tokens of a request, 0 for a single token;
+    preemptions; cached: prompt tokens found in the prefix cache at its first admission.
+    gaps: every time between two tokens of one request, as rows (seconds, how many requests), shape (k, 2).
+    steps, asked_steps: how many, and in how many the policy was asked; seconds: the end of the last step;
+    busy_seconds: all steps together; mean_kv, peak_kv: share of the blocks held, over the busy time.
+    fallbacks: steps done again as FCFS, since the policy's answers scheduled nothing; invalid: answers that were none;
+    first_invalid: what was wrong with the first.
+    step_log: one row a step, columns `stepping.STEP_COLUMNS`; event_log: rows (step, request, tokens, kind), kinds
+    as in `stepping`; both None unless asked for.
+    """
+
+    first_token: Array
+    finish: Array
+    longest_gap: Array
+    preemptions: Array
+    cached: Array
+    gaps: Array
+    steps: int
+    asked_steps: int
+    seconds: float
+    busy_seconds: float
+    mean_kv: float
+    peak_kv: float
+    fallbacks: int
+    invalid: int
+    first_invalid: str
+    step_log: Array | None = None
+    event_log: Array | None = None
+
+
+class NoProgress(RuntimeError):
+    """A simulation that would never end: the policy keeps preempting what it admits."""
+
+
+def simulate(
+    workload: Traffic,
+    policy: Policy,
+    settings: EngineSettings,
+    cost: Cost,
+    *,
+    log: bool = False,
+    fast_forward: bool = True,
+    strict: bool = False,
+    max_steps: int | None = None,
+) -> Outcome:
+    """Serve a workload to its end.
+
+    Args:
+        log: keep the logs of steps and events; each step is then done by itself.
+        fast_forward: do runs of decode steps in which nothing else can happen in one go; the outcome is the same.
+        strict: raise the first `InvalidAnswer` instead of going on without the answer.
+        max_steps: give up after so many; by default ten for each token of the workload.
+
+    Raises:
+        ValueError: the workload breaks a rule of `Traffic`, or a request does not fit into the KV cache alone.
+        UnsupportedFunction: the policy has a function that the simulator cannot carry out.
+        NoProgress: it takes more than `max_steps`.
+    """
+    require_engine(policy, "sim")
+    run = _Run(workload, policy, settings, cost, log=log, fast_forward=fast_forward, strict=strict)
+    tokens = int(np.sum(workload.prompt) + np.sum(workload.output))
+    run.run(10 * tokens if max_steps is None else max_steps)
+    return run.outcome()
+
+
+class _Run:
+    """The state of one simulation, in the arrays that the compiled part works on."""
+
+    def __init__(
+        self,
+        workload: Traffic,
+        policy: Policy,
+        settings: EngineSettings,
+        cost: Cost,
+        *,
+        log: bool,
+        fast_forward: bool,
+        strict: bool,
+    ) -> None:
+        from engine_bridge import pool, stepping  # numba takes half a second to import
+
+        check_workload(workload, settings)
+        self.kernel: ModuleType = stepping
+        self.policy = policy
+        self.strict = strict
+        self.window = settings.window
+        self.invalid = 0
+        self.first_invalid = ""
+        n = len(workload.prompt)
+        self.shared, shared_keys = dense(workload.block_ids)
+        ratio = workload.hash_block // settings.block_size if len(self.shared) else 1
+        self.requests = make_requests(workload, settings, shared_keys * ratio, ratio)
+        self.times = make_times(workload)
+        self.facts = make_facts(workload)
+        self.running = np.zeros(settings.max_running, dtype=np.int64)
+        self.waiting = np.zeros(n, dtype=np.int64)
+        longest = int((self.requests[stepping.PROMPT] + self.requests[stepping.OUTPUT]).max())
+        most_blocks = min(-(-longest // settings.block_size), settings.blocks)
+        self.tables = np.zeros((min(settings.max_running, n), most_blocks), dtype=np.int32)
+        self.slots = np.arange(settings.max_running)
+        self.pool = pool.make_pool(settings.blocks)
+        self.first = np.full(self._keys(settings), -1, dtype=np.int32)
+        self.scheduled = np.zeros((2, 2 * settings.max_running), dtype=np.int64)
+        self.gaps = np.zeros((2, 4 * settings.max_running + (1 << 14)))
+        self.steps = np.zeros((1024 if log else 1, len(stepping.STEP_COLUMNS)))
+        self.events = np.zeros((4096 + 4 * settings.max_running if log else 1, 4), dtype=np.int64)
+        self.work = np.zeros(4)
+        self.state = np.zeros(stepping.STATE_SIZE, dtype=np.int64)
+        self.state[stepping.FREE] = settings.blocks
+        self.clock = np.zeros(stepping.CLOCK_SIZE)
+        self.settings = self._settings(settings, ratio, log=log, forward=fast_forward and not log)
+        self.coefficients = np.ascontiguousarray(cost.vector, dtype=np.float64)
+
+    def _keys(self, settings: EngineSettings) -> int:
+        """How many contents of blocks there can be: the shared ones, and each request's own after those."""
+        if not settings.prefix_cache:
+            return 1
+        kernel, size = self.kernel, settings.block_size
+        last = self.requests[:, -1]
+        return int(last[kernel.OWN_KEYS] + (last[kernel.PROMPT] + last[kernel.OUTPUT]) // size + 1)
+
+    def _settings(self, settings: EngineSettings, ratio: int, *, log: bool, forward: bool) -> Array:
+        kernel = self.kernel
+        values = np.zeros(kernel.SETTING_COUNT, dtype=np.int64)
+        values[kernel.MAX_RUNNING] = settings.max_running
+        values[kernel.MAX_TOKENS] = settings.max_tokens
+        values[kernel.BLOCK_SIZE] = settings.block_size
+        values[kernel.CACHE] = settings.prefix_cache
+        values[kernel.LONG_PREFILL] = settings.long_prefill
+        values[kernel.RESERVE] = settings.reserve
+        values[kernel.WATERMARK] = int(settings.watermark * (settings.blocks + 1))
+        values[kernel.RATIO] = ratio
+        values[kernel.HAS] = sum(1 << bit for bit, name in enumerate(FUNCTIONS) if name in self.policy.functions)
+        values[kernel.FORWARD] = forward
+        values[kernel.LOG] = log
+        return values
+
+    def run(self, max_steps: int) -> None:
+        """Serve all requests.
+
+        Raises:
+            NoProgress: it takes more than `max_steps`, or steps go by without a token.
+        """
+        kernel = self.kernel
+        while True:
+            reason = kernel.advance(
+                self.requests, self.times, self.running, self.waiting, self.tables, self.slots, self.shared, self.pool,
+                self.first, self.scheduled, self.gaps, self.steps, self.events, self.work, self.state, self.clock,
+                self.settings, self.coefficients,
+            )  # fmt: skip
+            if reason == kernel.DONE:
+                return
+            if reason == kernel.STUCK or self.state[kernel.STEPS] > max_steps:
+                raise NoProgress(
+                    f"after {self.state[kernel.STEPS]} steps {self.state[kernel.RUN]} requests run and "
+                    f"{self.state[kernel.WAIT]} wait; the policy keeps work from being finished"
+                )
+            if reason == kernel.ASK:
+                self._ask()
+            else:
+                self._grow()
+
+    def _ask(self) -> None:
+        """Put all questions that are due."""
+        asked = int(self.state[self.kernel.DUE])
+        for bit, function in enumerate(FUNCTIONS):
+            if asked >> bit & 1:
+                view = self._view(1 << bit)
+                try:
+                    self._apply(function, check_answer(function, self.policy.ask(function, view), view))
+                except InvalidAnswer as error:
+                    if self.strict:
+                        raise
+                    self.invalid += 1
+                    self.first_invalid = self.first_invalid or str(error)
+
+    def _view(self, bit: int) -> View:
+        return View(*self.kernel.show(
+            self.requests, self.times, self.facts, self.running, self.waiting, self.shared, self.pool, self.first,
+            self.state, self.clock, self.settings, bit, self.window,
+        ))  # fmt: skip
+
+    def _apply(self, function: str, answer: Array) -> None:
+        """Carry out a checked answer."""
+        kernel, state = self.kernel, self.state
+        if function == "rank_waiting":
+            kernel.put_in_order(self.waiting, int(state[kernel.HEAD]), np.argsort(answer, kind="stable"))
+        elif function == "rank_running":
+            kernel.put_in_order(self.running, 0, np.argsort(answer, kind="stable"))
+        elif function == "token_budget":
+            state[kernel.BUDGET] = answer
+        elif function == "admit_limit":
+            state[kernel.LIMIT] = answer
+        elif function == "hold":
+            self.requests[kernel.HELD, self.running[: len(answer)]] = answer
+        elif function == "chunk":
+            runs = int(state[kernel.RUN])
+            places = (int(state[kernel.HEAD]) + np.arange(len(answer) - runs)) % len(self.waiting)
+            self.requests[kernel.CHUNK, self.running[:runs]] = answer[:runs]
+            self.requests[kernel.CHUNK, self.waiting[places]] = answer[runs:]
+        else:
+            state[kernel.GROUPS] = answer
+
+    def _grow(self) -> None:
+        """Make the logs twice as long."""
+        self.gaps = np.concatenate([self.gaps, np.zeros_like(self.gaps)], axis=1)
+        if self.settings[self.kernel.LOG]:
+            self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
+            self.events = np.concatenate([self.events, np.zeros_like(self.events)])
+
+    def outcome(self) -> Outcome:
+        """The result, once all requests are finished."""
+        kernel, state, clock = self.kernel, self.state, self.clock
+        busy = float(clock[kernel.BUSY])
+        blocks = self.pool.shape[1] - 1
+        logged = bool(self.settings[kernel.LOG])
+        return Outcome(
+            first_token=self.times[kernel.FIRST].copy(),
+            finish=self.times[kernel.FINISH].copy(),
+            longest_gap=self.times[kernel.LONGEST].copy(),
+            preemptions=self.requests[kernel.PREEMPTIONS].copy(),
+            cached=self.requests[kernel.HITS].copy(),
+            gaps=self.gaps[:, : state[kernel.GAPS]].T.copy(),
+            steps=int(state[kernel.STEPS]),
+            asked_steps=int(state[kernel.STEPS_ASKED]),
+            seconds=float(clock[kernel.NOW]),
+            busy_seconds=busy,
+            mean_kv=float(clock[kernel.HELD_SECONDS]) / (busy * blocks) if busy else 0.0,
+            peak_kv=int(state[kernel.PEAK]) / blocks,
+            fallbacks=int(state[kernel.FALLBACKS]),
+            invalid=self.invalid,
+            first_invalid=self.first_invalid,
+            step_log=self.steps[: state[kernel.STEP_ROWS]].copy() if logged else None,
+            event_log=self.events[: state[kernel.EVENT_ROWS]].copy() if logged else None,
+        )
+
+
+def check_workload(workload: Traffic, settings: EngineSettings) -> None:
+    """Raise ValueError for a workload the simulator has no meaning for."""
+    n = len(workload.prompt)
+    if n == 0 or not n == len(workload.output) == len(workload.arrival) == len(workload.block_offsets) - 1:
+        raise ValueError(f"a workload needs at least one request and arrays of one length, got {n} prompts")
+    if np.min(workload.prompt) < 1 or np.min(workload.output) < 1:
+        raise ValueError("every request needs a prompt and an output of at least one token")
+    if (np.diff(workload.arrival) < 0).any() or not np.isfinite(workload.arrival).all():
+        raise ValueError("arrivals must be finite and ascending; sort the workload by them")
+    need = -(-(np.asarray(workload.prompt) + workload.output - 1) // settings.block_size)
+    if need.max() > settings.blocks:
+        raise ValueError(
+            f"request {int(need.argmax())} needs {need.max()} KV blocks, more than the {settings.blocks} there are; "
+            "clip the workload or give the engine more blocks"
+        )
+    if settings.prefix_cache and len(workload.block_ids) and workload.hash_block % settings.block_size:
+        raise ValueError(
+            f"prefix blocks of {workload.hash_block} tokens are no multiple of the block size {settings.block_size}"
+        )
+
+
+def dense(ids: Array) -> tuple[Array, int]:
+    """`ids` as numbers from 0 on, equal where they were equal, and how many there are."""
+    known, numbers = np.unique(np.asarray(ids, dtype=np.int64), return_inverse=True)
+    return np.ascontiguousarray(numbers, dtype=np.int64), len(known)
+
+
+def make_requests(workload: Traffic, settings: EngineSettings, shared_keys: int, ratio: int) -> Array:
+    """The integers that the compiled part keeps about each request; shape (stepping.REQUEST_ROWS, n)."""
+    from engine_bridge import stepping
+
+    requests = np.zeros((stepping.REQUEST_ROWS, len(workload.prompt)), dtype=np.int64)
+    requests[stepping.PROMPT] = workload.prompt
+    requests[stepping.OUTPUT] = workload.output
+    offsets = np.asarray(workload.block_offsets, dtype=np.int64)
+    full = requests[stepping.PROMPT] // settings.block_size
+    requests[stepping.SHARED_FROM] = offsets[:-1]
+    requests[stepping.SHARED] = np.minimum(np.diff(offsets) * ratio, full)
+    whole = (requests[stepping.PROMPT] + requests[stepping.OUTPUT]) // settings.block_size + 1
+    own = whole - requests[stepping.SHARED]
+    requests[stepping.OWN_KEYS] = shared_keys + np.cumsum(own) - own - requests[stepping.SHARED]
+    requests[stepping.SLOT] = -1
+    requests[stepping.HITS] = -1
+    requests[stepping.CHUNK] = -1
+    return requests
+
+
+def make_times(workload: Traffic) -> Array:
+    """The times that the compiled part keeps about each request; shape (stepping.TIME_ROWS, n)."""
+    from engine_bridge import stepping
+
+    times = np.full((stepping.TIME_ROWS, len(workload.prompt)), np.nan)
+    times[stepping.ARRIVAL] = workload.arrival
+    times[stepping.LAST] = workload.arrival
+    times[stepping.LONGEST] = 0.0
+    return times
+
+
+def make_facts(workload: Traffic) -> Array:
+    """What views show of a request and nothing changes: predicted, ttft_due, tpot, priority, group; shape (5, n)."""
+    due = np.asarray(workload.arrival) + workload.ttft
+    return np.array([workload.predicted, due, workload.tpot, workload.priority, workload.group], dtype=np.float64)
