@@ -8,7 +8,7 @@ biweight, the usual 4.685 and 1.4826), so a pause of the machine does not bend t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from engine_bridge.step_log import StepLog, StepLogError
 
 Array = NDArray[Any]
 
+NAMES = tuple(each.name for each in fields(Coefficients))
+"""What is fitted, in the order of the columns of `_matrix`."""
 MINIMUM_STEPS = 40
 """Fewer steps are refused."""
 HELD_OUT = 5
@@ -125,16 +127,13 @@ def _descend(log: StepLog, experts: int, top_k: int, crossover: float) -> Coeffi
     for _ in range(TURNS):
         matrix = _matrix(log, experts, top_k, compute, decode_compute) / log.seconds[:, None]
         found = _non_negative(matrix * weight[:, None], weight)
-        coefficients, before = Coefficients(**dict(zip(_NAMES, found.tolist(), strict=True))), coefficients
+        coefficients, before = Coefficients(**dict(zip(NAMES, found.tolist(), strict=True))), coefficients
         model = CostModel(name="fit", coefficients=coefficients, experts=experts, top_k=top_k)
         compute, decode_compute = model.compute_bound(log.tokens), model.compute_bound(log.decodes)
         weight = np.sqrt(_biweight(predict(model, log) / log.seconds - 1))
-        if coefficients == before:
+        if np.allclose(astuple(coefficients), astuple(before), rtol=_EXACT, atol=1e-15):
             break
     return coefficients
-
-
-_NAMES = ("fixed", "request", "weights", "expert", "token", "pair", "kv")
 
 
 def _matrix(log: StepLog, experts: int, top_k: int, compute: Array, decode_compute: Array) -> Array:
@@ -162,7 +161,9 @@ def _non_negative(matrix: Array, target: Array) -> Array:
 
     size = np.linalg.norm(matrix, axis=0)
     size[size == 0] = 1.0
-    return np.asarray(nnls(matrix / size, target)[0] / size)
+    # |Ax − b| = |Rx − r| but for a constant, with QR of (A b): the solver then sees 8 rows, however long the log.
+    small: Array = np.asarray(np.linalg.qr(np.column_stack([matrix / size, target]), mode="r"))
+    return np.asarray(nnls(small[:, :-1], small[:, -1])[0] / size)
 
 
 def _biweight(residual: Array) -> Array:

@@ -18,32 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_bridge.policy import InvalidAnswer, Policy, View, check_answer, require_engine
+from engine_bridge.workload import Workload
 
 Array = NDArray[Any]
 
+STEP_COLUMNS = (
+    "start",
+    "seconds",
+    "prefill_tokens",
+    "prefill_attention",
+    "decodes",
+    "decode_kv",
+    "batch",
+    "layer_groups",
+    "free_blocks",
+    "running",
+    "waiting",
+)
+"""Columns of the log of steps, as `engine_bridge.step_log` reads them; the last three as they are after the step."""
+
 FUNCTIONS = ("rank_waiting", "rank_running", "token_budget", "admit_limit", "hold", "chunk", "layer_groups")
 """Functions in the order in which they are asked; number i is bit i of what `stepping.advance` asks for."""
-
-
-class Traffic(Protocol):
-    """What the simulator reads of a `Workload`: arrays with one entry per request, in the order of arrival.
-
-    arrival, ttft, tpot (s, float64); prompt, output, predicted (tokens ≥ 1); priority, group (int64). Request i starts
-    with the prefix blocks block_ids[block_offsets[i] : block_offsets[i + 1]], `hash_block` tokens each (the last may
-    reach beyond its prompt); equal numbers mean equal tokens after equal tokens.
-    """
-
-    arrival: Array
-    prompt: Array
-    output: Array
-    predicted: Array
-    priority: Array
-    group: Array
-    ttft: Array
-    tpot: Array
-    block_offsets: Array
-    block_ids: Array
-    hash_block: int
 
 
 class Cost(Protocol):
@@ -97,8 +92,8 @@ class Outcome:
     busy_seconds: all steps together; mean_kv, peak_kv: share of the blocks held, over the busy time.
     fallbacks: steps done again as FCFS, since the policy's answers scheduled nothing; invalid: answers that were none;
     first_invalid: what was wrong with the first.
-    step_log: one row a step, columns `stepping.STEP_COLUMNS`; event_log: rows (step, request, tokens, kind), kinds
-    as in `stepping`; both None unless asked for.
+    step_log: the columns `STEP_COLUMNS`, one number a step (`StepLog.of` reads them); event_log: rows (step, request,
+    tokens, kind), kinds as in `stepping`; both None unless asked for.
     """
 
     first_token: Array
@@ -116,7 +111,7 @@ class Outcome:
     fallbacks: int
     invalid: int
     first_invalid: str
-    step_log: Array | None = None
+    step_log: dict[str, Array] | None = None
     event_log: Array | None = None
 
 
@@ -125,7 +120,7 @@ class NoProgress(RuntimeError):
 
 
 def simulate(
-    workload: Traffic,
+    workload: Workload,
     policy: Policy,
     settings: EngineSettings,
     cost: Cost,
@@ -144,7 +139,8 @@ def simulate(
         max_steps: give up after so many; by default ten for each token of the workload.
 
     Raises:
-        ValueError: the workload breaks a rule of `Traffic`, or a request does not fit into the KV cache alone.
+        ValueError: the workload is empty, a request does not fit into the KV cache alone, or its prefix blocks are
+            no multiple of the engine's.
         UnsupportedFunction: the policy has a function that the simulator cannot carry out.
         NoProgress: it takes more than `max_steps`.
     """
@@ -160,7 +156,7 @@ class _Run:
 
     def __init__(
         self,
-        workload: Traffic,
+        workload: Workload,
         policy: Policy,
         settings: EngineSettings,
         cost: Cost,
@@ -194,7 +190,7 @@ class _Run:
         self.first = np.full(self._keys(settings), -1, dtype=np.int32)
         self.scheduled = np.zeros((2, 2 * settings.max_running), dtype=np.int64)
         self.gaps = np.zeros((2, 4 * settings.max_running + (1 << 14)))
-        self.steps = np.zeros((1024 if log else 1, len(stepping.STEP_COLUMNS)))
+        self.steps = np.zeros((1024 if log else 1, len(STEP_COLUMNS)))
         self.events = np.zeros((4096 + 4 * settings.max_running if log else 1, 4), dtype=np.int64)
         self.work = np.zeros(4)
         self.state = np.zeros(stepping.STATE_SIZE, dtype=np.int64)
@@ -306,6 +302,7 @@ class _Run:
         busy = float(clock[kernel.BUSY])
         blocks = self.pool.shape[1] - 1
         logged = bool(self.settings[kernel.LOG])
+        columns = self.steps[: state[kernel.STEP_ROWS]].T.copy()
         return Outcome(
             first_token=self.times[kernel.FIRST].copy(),
             finish=self.times[kernel.FINISH].copy(),
@@ -322,29 +319,25 @@ class _Run:
             fallbacks=int(state[kernel.FALLBACKS]),
             invalid=self.invalid,
             first_invalid=self.first_invalid,
-            step_log=self.steps[: state[kernel.STEP_ROWS]].copy() if logged else None,
+            step_log=dict(zip(STEP_COLUMNS, columns, strict=True)) if logged else None,
             event_log=self.events[: state[kernel.EVENT_ROWS]].copy() if logged else None,
         )
 
 
-def check_workload(workload: Traffic, settings: EngineSettings) -> None:
-    """Raise ValueError for a workload the simulator has no meaning for."""
-    n = len(workload.prompt)
-    if n == 0 or not n == len(workload.output) == len(workload.arrival) == len(workload.block_offsets) - 1:
-        raise ValueError(f"a workload needs at least one request and arrays of one length, got {n} prompts")
-    if np.min(workload.prompt) < 1 or np.min(workload.output) < 1:
-        raise ValueError("every request needs a prompt and an output of at least one token")
-    if (np.diff(workload.arrival) < 0).any() or not np.isfinite(workload.arrival).all():
-        raise ValueError("arrivals must be finite and ascending; sort the workload by them")
-    need = -(-(np.asarray(workload.prompt) + workload.output - 1) // settings.block_size)
+def check_workload(workload: Workload, settings: EngineSettings) -> None:
+    """Raise ValueError for a workload that this engine cannot serve to its end."""
+    if len(workload.prompt) == 0:
+        raise ValueError(f"workload {workload.name} is empty; give it at least one request")
+    need = -(-(workload.prompt + workload.output - 1) // settings.block_size)
     if need.max() > settings.blocks:
         raise ValueError(
-            f"request {int(need.argmax())} needs {need.max()} KV blocks, more than the {settings.blocks} there are; "
-            "clip the workload or give the engine more blocks"
+            f"workload {workload.name}: request {int(need.argmax())} needs {need.max()} KV blocks, more than the "
+            f"{settings.blocks} there are; clip the workload or give the engine more blocks"
         )
     if settings.prefix_cache and len(workload.block_ids) and workload.hash_block % settings.block_size:
         raise ValueError(
-            f"prefix blocks of {workload.hash_block} tokens are no multiple of the block size {settings.block_size}"
+            f"workload {workload.name}: prefix blocks of {workload.hash_block} tokens are no multiple of the engine's "
+            f"block size {settings.block_size}; choose one that divides them"
         )
 
 
@@ -354,7 +347,7 @@ def dense(ids: Array) -> tuple[Array, int]:
     return np.ascontiguousarray(numbers, dtype=np.int64), len(known)
 
 
-def make_requests(workload: Traffic, settings: EngineSettings, shared_keys: int, ratio: int) -> Array:
+def make_requests(workload: Workload, settings: EngineSettings, shared_keys: int, ratio: int) -> Array:
     """The integers that the compiled part keeps about each request; shape (stepping.REQUEST_ROWS, n)."""
     from engine_bridge import stepping
 
@@ -374,7 +367,7 @@ def make_requests(workload: Traffic, settings: EngineSettings, shared_keys: int,
     return requests
 
 
-def make_times(workload: Traffic) -> Array:
+def make_times(workload: Workload) -> Array:
     """The times that the compiled part keeps about each request; shape (stepping.TIME_ROWS, n)."""
     from engine_bridge import stepping
 
@@ -385,7 +378,7 @@ def make_times(workload: Traffic) -> Array:
     return times
 
 
-def make_facts(workload: Traffic) -> Array:
+def make_facts(workload: Workload) -> Array:
     """What views show of a request and nothing changes: predicted, ttft_due, tpot, priority, group; shape (5, n)."""
     due = np.asarray(workload.arrival) + workload.ttft
     return np.array([workload.predicted, due, workload.tpot, workload.priority, workload.group], dtype=np.float64)

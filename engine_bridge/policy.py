@@ -7,15 +7,23 @@ A policy is a Python file with one or more of these functions, each called with 
     token_budget(view)  tokens processed in this step at most, 1 … view.max_tokens
     admit_limit(view)   how many requests may run; counts as at least view.running and at most view.max_running
 
-and of the extensions, which not every engine can carry out (`ENGINES`). The lower score goes first and ties keep the
-present order. A function that is missing leaves things as vLLM's first-come-first-served scheduler does them.
+and of the extensions, which not every engine can carry out (`ENGINES`):
 
-**When a function is asked**, in this order, in a step that starts with unfinished requests, before anything is
-scheduled: `rank_waiting` if two or more wait, `rank_running` if two or more run, `token_budget`, `admit_limit` if one
-or more wait, `hold` and `chunk`, `layer_groups`. Each view shows the order that the answers before it have made. New
-requests wait at the end, preempted ones at the front. Only the first `window` of those that wait are shown and put in
-order; `rank_waiting` is shown these, `rank_running` those that run, every other function those that run followed by
-those shown of those that wait.
+    hold(view)          1 for each running request to be left out of this step, else 0
+    chunk(view)         prompt tokens that each request shown may process in this step at most; 0 passes it over
+    layer_groups(view)  in how many groups of layers prompts that start now are processed, one group a step: their
+                        tokens count as computed after so many steps, until which no other prompt goes on or starts
+
+The lower score goes first and ties keep the present order. A function that is missing leaves things as vLLM's
+first-come-first-served scheduler does them.
+
+**When a function is asked**: in a step that starts with unfinished requests, before anything is scheduled, in this
+order: `rank_waiting` if two or more wait, `rank_running` if two or more run, `token_budget`, `admit_limit` if one or
+more wait, `hold` if one or more run, `chunk`, `layer_groups` unless prompts are on their way through the layers;
+`rank_waiting` and `admit_limit` only if fewer than max_running run, since else nobody can be admitted. Each view shows
+the order that the answers before it have made; an order lasts. New requests wait at the end, preempted ones at the
+front. Only the first `window` of those that wait are shown and put in order; `rank_waiting` is shown these,
+`rank_running` those that run, every other function those that run followed by those shown of those that wait.
 
 **Liveness**: an answer that is none (`InvalidAnswer`: NaN, wrong length, out of range, nothing in time) counts as
 the function missing in this step; a step in which the answers would schedule nothing is done again without them.

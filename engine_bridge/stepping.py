@@ -71,12 +71,6 @@ DONE, ASK, LOG_FULL, STUCK = range(4)
 GOES_ON, ADMITTED, PREEMPTION, FINISHED = range(4)
 """Kinds of events: a running request was scheduled, a waiting one, one was preempted, one finished."""
 
-STEP_COLUMNS = (
-    "start", "seconds", "prefill_tokens", "prefill_attention", "decodes", "decode_kv",
-    "batch", "layer_groups", "free_blocks", "running", "waiting",
-)  # fmt: skip
-"""Columns of the log of steps; the last three as they are after the step."""
-
 
 @compiled
 def key_of(requests: Array, shared: Array, settings: Array, request: int, place: int) -> int:
@@ -282,11 +276,11 @@ def schedule(
     first: Array, scheduled: Array, events: Array, state: Array, settings: Array,
 ) -> int:  # fmt: skip
     """Decide one step: `scheduled` gets requests and tokens; how many. If the policy schedules nothing, FCFS does."""
-    state[BLOCKED] = 0
-    state[PREEMPTED] = 0
     limits = settings[HAS] & (HOLD | CHUNKS)
     threshold = settings[LONG_PREFILL] if state[RUN] + state[WAIT] > 1 else 0
     for attempt in range(2):
+        state[BLOCKED] = 0
+        state[PREEMPTED] = 0
         count = run_running(
             requests, running, waiting, tables, slots, shared, pool, first, scheduled, events, state, settings,
             threshold,
@@ -419,9 +413,7 @@ def step(
 ) -> int:  # fmt: skip
     """One whole step; how many requests finished in it."""
     flying = state[COHORT] > 0
-    count = schedule(
-        requests, running, waiting, tables, slots, shared, pool, first, scheduled, events, state, settings
-    )
+    count = schedule(requests, running, waiting, tables, slots, shared, pool, first, scheduled, events, state, settings)
     weigh(requests, scheduled, count, work)
     groups = board(requests, scheduled, count, state, clock, work)
     if flying and state[COHORT] == 0:
@@ -441,6 +433,7 @@ def step(
     )
     if settings[LOG]:
         row = steps[state[STEP_ROWS]]
+        # In the order of `online.STEP_COLUMNS`.
         row[0], row[1], row[2], row[3], row[4], row[5] = clock[NOW], seconds, work[0], work[1], work[2], work[3]
         row[6], row[7], row[8], row[9], row[10] = count, groups, state[FREE], state[RUN], state[WAIT]
         state[STEP_ROWS] += 1
@@ -595,7 +588,9 @@ def full(gaps: Array, steps: Array, events: Array, state: Array, settings: Array
     places = 3 * settings[MAX_RUNNING] + 1
     if gaps.shape[1] - state[GAPS] < places:
         return True
-    return settings[LOG] == 1 and (len(steps) == state[STEP_ROWS] or len(events) - state[EVENT_ROWS] < places)
+    if settings[LOG] == 0:
+        return False
+    return bool(len(steps) == state[STEP_ROWS] or len(events) - state[EVENT_ROWS] < places)
 
 
 @compiled

@@ -45,6 +45,8 @@ class Companion:
     function: str
     meaning: str
     """What it decides, what it returns, and what happens without it."""
+    told: bool = True
+    """Whether prompts tell of it."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Session:
         frame = wire.pack_frame(kind, self._sequence, payload)
         self._asked = time.monotonic()
         if self.limits.answer_seconds is not None:
-            self._look_at = self._asked
+            self._look_at = min(self._look_at, self._asked + self.limits.answer_seconds)
         try:
             self._write(frame)
             answer_kind, answer = self._read()

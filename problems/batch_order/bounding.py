@@ -18,13 +18,13 @@ from problems.batch_order.search import best_schedule
 from problems.mip import TOLERANCE, solve_model
 
 SIZES: dict[Objective, tuple[int, int, int]] = {
-    "completion": (1_000, 1_500, 6_000),
-    "makespan": (1_000, 1_500, 6_000),
+    "completion": (1_000, 1_000, 6_000),
+    "makespan": (1_000, 1_000, 6_000),
     "late": (6_000, 20_000, 20_000),
 }
 """Requests times iterations up to which the mixed-integer program is solved, only its root node with cuts, only its
 linear relaxation."""
-MAX_NODES = 2_000
+MAX_NODES = 1_000
 
 LADDERS = {"completion": completion_ladder, "makespan": makespan_ladder, "late": late_ladder}
 

@@ -61,13 +61,14 @@ def memory_prices(instance: Instance, horizon: int) -> Array:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     # Simplex is faster where requests arrive one by one, interior points where they come together (measured).
     together = instance["arrival"].mean() < horizon / 8
-    options: dict[str, bool | int | str] = {
+    options: dict[str, bool | int | float | str] = {
         "output_flag": False,
         "threads": 1,
         "parallel": "off",
         "run_crossover": "off",
     }
     options["solver"] = "ipm" if together else "simplex"
+    options["ipm_optimality_tolerance"] = 1e-5  # prices need no more: their bound is exact
     for option, value in options.items():
         solver.setOptionValue(option, value)
     solver.passModel(program)

@@ -18,7 +18,8 @@ from problems.prefix_group.trie import Trie, trie_of
 
 MIP_REQUESTS, LP_REQUESTS = 30, 60
 """Most requests for which HiGHS solves the program, and its relaxation."""
-MAX_NODES = 600
+NODES = 3500
+"""Limit on branch-and-bound nodes times batches: a node takes about in proportion to the batches."""
 MOVES = 2_000_000
 """Moves of the annealing that finds the best known partition."""
 
@@ -82,10 +83,10 @@ def most_batches(trie: Trie, loads: Loads, best: int) -> int:
 
 
 def solve_exactly(instance: Instance, trie: Trie, loads: Loads, known: Array) -> tuple[MipResult, Array]:
-    """What HiGHS proves of the program within `MAX_NODES` nodes, and the better of its partition and the known one."""
+    """What HiGHS proves of the program within the limit of nodes, and the better of its partition and the known one."""
     batches = most_batches(trie, loads, total_cost(instance, known))
     model = batch_model(trie, loads, batches)
-    result = solve_model(model, max_nodes=MAX_NODES, integral=True)
+    result = solve_model(model, max_nodes=NODES // batches, integral=True)
     if result.best is None or result.best >= total_cost(instance, known):
         return result, known
     chosen = {name: variable.varValue for name, variable in model.variablesDict().items() if name.startswith("x_")}

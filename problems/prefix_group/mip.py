@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pulp
 
 from problems.prefix_group.combinatorial import Loads
@@ -17,7 +18,8 @@ def batch_model(trie: Trie, loads: Loads, batches: int, *, relaxed: bool = False
     x_rb = 1 if request r is in batch b, u_vb = 1 if the batch loads node v, y_b = 1 if it is used. A node is
     loaded for the requests that end there and for its children. What lies below v takes at most (M − depth_v)·u_vb:
     no weaker than one row Σ_v l_v u_vb + Σ_r k_r x_rb ≤ M y_b, and tighter in the relaxation. Σ_b u_vb ≥ loads_v
-    is the combinatorial bound. Symmetry: batches are used in order, and request r goes to one of the first r + 1.
+    is the combinatorial bound. Symmetry: batches are used in order, and the k-th largest request goes to one of the
+    first k.
 
     The cost is integral. Variables are named `x_r_b`, `u_v_b`, `y_b`, all counted from 0; `relaxed` leaves
     integrality out, for the bound of the linear program.
@@ -25,7 +27,8 @@ def batch_model(trie: Trie, loads: Loads, batches: int, *, relaxed: bool = False
     model = pulp.LpProblem("prefix_group", pulp.LpMinimize)
     n, every, kind = len(trie.leaf), range(batches), pulp.LpContinuous if relaxed else pulp.LpBinary
     tokens = trie.tokens.tolist()
-    x = [[model.add_variable(f"x_{r}_{b}", 0, 1, kind) for b in every[: r + 1]] for r in range(n)]
+    larger = np.argsort(np.argsort(-(trie.depth[trie.leaf] + trie.kv), kind="stable")).tolist()
+    x = [[model.add_variable(f"x_{r}_{b}", 0, 1, kind) for b in every[: larger[r] + 1]] for r in range(n)]
     u = [[model.add_variable(f"u_{v}_{b}", 0, 1) for b in every] for v in range(len(tokens))]
     y = [model.add_variable(f"y_{b}", 0, 1, kind) for b in every]
     model += pulp.lpSum(tokens[v] * use for v, uses in enumerate(u) for use in uses) + trie.fixed * pulp.lpSum(y)
@@ -48,9 +51,9 @@ def _rows(trie: Trie, x: list[list[Any]], u: list[list[Any]]) -> Iterator[Any]:
     for v, (children, ending, nodes, requests) in enumerate(_below(trie)):
         for b, loaded in enumerate(u[v]):
             yield from (u[w][b] <= loaded for w in children)
-            yield from (x[r][b] <= loaded for r in ending if b <= r)
+            yield from (x[r][b] <= loaded for r in ending if b < len(x[r]))
             if len(requests) > 1:
-                taken = [tokens[w] * u[w][b] for w in nodes] + [kv[r] * x[r][b] for r in requests if b <= r]
+                taken = [tokens[w] * u[w][b] for w in nodes] + [kv[r] * x[r][b] for r in requests if b < len(x[r])]
                 yield pulp.lpSum(taken) <= rooms[v] * loaded
 
 

@@ -40,7 +40,7 @@ steps = st.tuples(
 COLUMNS = ("prefill_tokens", "prefill_attention", "decodes", "decode_kv", "batch", "layer_groups")
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(derandomize=True, deadline=None)  # the first call compiles
 @given(models, steps)
 def test_compiled_and_plain_model_agree(model: CostModel, step: tuple[int, ...]) -> None:
     """Two implementations of one formula, on any coefficients and any step."""
@@ -48,7 +48,7 @@ def test_compiled_and_plain_model_agree(model: CostModel, step: tuple[int, ...])
     assert step_time.step_seconds(model.vector, *map(float, step)) == pytest.approx(plain, rel=1e-12, abs=1e-18)
 
 
-@settings(deadline=None)
+@settings(derandomize=True, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 5_000), st.integers(0, 5_000))
 def test_attention_pairs_do_not_depend_on_how_a_prompt_is_cut(computed: int, first: int, second: int) -> None:
     """Chunks add up, and the pairs of a whole prompt are those of a triangle; compiled and plain alike."""
@@ -121,6 +121,7 @@ def test_layered_prefill_spares_weight_traffic_but_not_decodes() -> None:
     )
 
 
+@settings(derandomize=True, deadline=None)
 @given(models, st.integers(0, 4096), st.integers(0, 4096), st.integers(0, 256))
 def test_more_work_never_takes_less_time(model: CostModel, prefill: int, more: int, decodes: int) -> None:
     """In prefill tokens and in decodes."""

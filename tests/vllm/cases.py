@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import asdict, dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from engine_bridge.cost import Coefficients, CostModel
 from engine_bridge.online import EngineSettings, simulate
 from engine_bridge.policy import VECTOR_NAMES, View
+from engine_bridge.workload import Workload
 
 MODULUS = 11
 """Scores are weighted sums modulo this, so that orders change all the time and ties are common."""
@@ -59,22 +59,21 @@ class Case:
         """The engine's settings."""
         return EngineSettings(**self.settings)
 
-    def workload(self) -> SimpleNamespace:
+    def workload(self) -> Workload:
         """The workload in the simulator's form; objectives and predictions are arbitrary, but known to both sides."""
-        n = len(self.prompt)
-        request = np.arange(n)
-        return SimpleNamespace(
-            arrival=np.array(self.arrival, dtype=np.float64),
-            prompt=np.array(self.prompt, dtype=np.int64),
-            output=np.array(self.output, dtype=np.int64),
-            predicted=np.array(self.output, dtype=np.int64) + request % 3,
+        request = np.arange(len(self.prompt))
+        return Workload.of(
+            "random",
+            self.arrival,
+            self.prompt,
+            self.output,
+            blocks=self.prefix,
+            hash_block=self.hash_block,
+            predicted=self.output + request % 3,
             priority=request % 2,
-            group=np.array([ids[0] if ids else -1 for ids in self.prefix], dtype=np.int64),
+            group=[ids[0] if ids else -1 for ids in self.prefix],
             ttft=1.0 + request % 5,
             tpot=1.0 + request % 7,
-            block_offsets=np.cumsum([0, *map(len, self.prefix)]),
-            block_ids=np.array([number for ids in self.prefix for number in ids], dtype=np.int64),
-            hash_block=self.hash_block,
         )
 
 
@@ -151,7 +150,7 @@ def simulate_case(case: Case) -> Record:
     policy = Weighted(case.policy)
     outcome = simulate(case.workload(), policy, case.engine(), UNIT_COST, log=True, strict=True)
     assert outcome.event_log is not None and outcome.step_log is not None
-    steps = [Step(free=int(row[8])) for row in outcome.step_log]
+    steps = [Step(free=int(free)) for free in outcome.step_log["free_blocks"]]
     for number, request, tokens, kind in outcome.event_log.tolist():
         step = steps[number]
         if kind == stepping.PREEMPTION:

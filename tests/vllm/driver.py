@@ -61,9 +61,7 @@ def make_scheduler(settings: dict[str, Any]) -> Scheduler:
             is_encoder_decoder=False,
             async_scheduling=False,
         )
-        cache = CacheConfig(
-            block_size=size, gpu_memory_utilization=0.9, enable_prefix_caching=settings["prefix_cache"]
-        )
+        cache = CacheConfig(block_size=size, gpu_memory_utilization=0.9, enable_prefix_caching=settings["prefix_cache"])
         config = VllmConfig(
             model_config=model, scheduler_config=scheduling, cache_config=cache, device_config=DeviceConfig("cpu")
         )
@@ -126,11 +124,20 @@ class Driver:
                 continue
             self.step = Step()
             self.ask()
-            output = self.scheduler.schedule()
+            output = self.schedule()
             self.note(output)
             self.generate(output)
             self.step.free = self.scheduler.kv_cache_manager.block_pool.get_num_free_blocks()
             steps.append(self.step)
+
+    def schedule(self) -> SchedulerOutput:
+        """One step; if the policy's answers schedule nothing, a second call without them: the liveness rule."""
+        output = self.scheduler.schedule()
+        if output.num_scheduled_tokens or not self.policy.functions:
+            return output
+        self.scheduler.max_num_scheduled_tokens = self.case.settings["max_tokens"]
+        self.scheduler.max_num_active_reqs = self.case.settings["max_running"]
+        return self.scheduler.schedule()
 
     def receive(self) -> None:
         """Hand over what has arrived by now."""

@@ -6,7 +6,8 @@ fall back. The time of a step, a + b · tokens + c · KV, is fitted while servin
 Source: H. Lyu et al. (2025), FairBatching: fairness-aware batch formation for LLM inference, arXiv 2510.14392.
 Tag: inspired by FairBatching
 Deviations: the engine gives tokens to running requests before waiting ones, so only prompts under way, not new ones,
-go before the decodes that have slack; the tokens of the last step are read off the views; no balancing among nodes.
+go before the decodes that have slack; one that is late for good is not hurried but kept at its TPOT objective; the
+tokens of the last step are read off the views; no balancing among nodes.
 """
 
 from typing import Any
@@ -69,7 +70,7 @@ def token_budget(view: Any) -> float:
     decodes = _decodes(view)
     if not decodes.any():
         return float(view.max_tokens)
-    slack = float((_due(view) - view.now)[decodes].min())
+    slack = float(np.maximum(_due(view) - view.now, view.tpot)[decodes].min())
     tokens = MODEL.tokens_within(slack, float(view.computed[decodes].sum()))
     return float(np.clip(tokens, decodes.sum() + 1, view.max_tokens)) if tokens == tokens else float(view.max_tokens)
 

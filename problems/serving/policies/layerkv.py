@@ -6,8 +6,9 @@ prompts of others. As many waiting requests are admitted as the least of these a
 Source: Y. Xiong et al. (2024), LayerKV: optimizing large language model serving with layer-wise KV cache management,
 arXiv 2410.00428: its SLO-aware scheduler.
 Tag: inspired by LayerKV
-Deviations: the other half, admission as soon as the blocks of x < L layers fit, needs an engine that keeps the rest
-elsewhere; ours wants the blocks of all layers. The speed of prefill is the fastest seen so far.
+Deviations: one prompt is admitted whenever none is under way, since chunks bound the pause here; the other half,
+admission as soon as the blocks of x < L layers fit, needs an engine that keeps the rest elsewhere; ours wants the
+blocks of all layers. The speed of prefill is the fastest seen so far.
 """
 
 from typing import Any
@@ -48,6 +49,7 @@ def admit_limit(view: Any) -> float:
         return float(view.max_running)
     due = view.ttft_due + view.output * view.tpot
     under_way = float((view.prompt + view.output - view.computed)[running & (view.output == 0)].sum())
+    least = view.running + (under_way == 0)
     allowance = float((due - view.now)[decodes].min()) - under_way * seconds
     needed = np.cumsum((view.prompt - view.cached)[~running]) * seconds
-    return float(view.running + (needed <= allowance).sum())
+    return float(max(view.running + (needed <= allowance).sum(), least))

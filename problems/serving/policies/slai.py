@@ -6,24 +6,27 @@ are critical and go first, then prompts under way, then waiting requests by shor
 Source: A. Bari, P. Hegde and G. de Veciana (2025), Optimal scheduling algorithms for LLM inference: theory and
 practice, arXiv 2508.01002.
 Tag: faithful
-Deviations: the offset is constant. In the engine running requests go before waiting ones, so the other decodes
-are held back, but for as many as the tokens that prompts leave; which waiting requests will be admitted is computed
-here from blocks and places, as the engine does.
+Deviations: the offset is constant; the mean is over recent batches; a step holds at most 512 tokens, as with Sarathi-
+Serve under the strict objective. In the engine running requests go before waiting ones, so the other decodes are held
+back, but for as many as the tokens that prompts leave; which waiting requests will be admitted is computed here from
+blocks and places, as the engine does.
 """
 
 from typing import Any
 
 import numpy as np
 
+BUDGET = 512
 OFFSET = 2.0
 """Mean batch times kept in reserve: one for the batch that brings the token, one for the batch that may go before."""
+RECENT = 0.1
+"""Weight of the newest batch in the mean."""
 
 
 class Mean:
-    """Mean duration of the steps seen so far (s)."""
+    """Mean duration of recent steps (s), exponentially weighted."""
 
     def __init__(self) -> None:
-        self.steps = 0
         self.seconds = 0.0
         self.seen = -1.0
 
@@ -32,10 +35,9 @@ class Mean:
         if now < self.seen:
             self.__init__()  # type: ignore[misc]
         if now > self.seen and last_step > 0:
-            self.steps += 1
-            self.seconds += last_step
+            self.seconds += (RECENT if self.seconds else 1.0) * (last_step - self.seconds)
         self.seen = now
-        return self.seconds / self.steps if self.steps else 0.0
+        return self.seconds
 
 
 MEAN = Mean()
@@ -57,12 +59,17 @@ def rank_running(view: Any) -> np.ndarray:
     return score
 
 
+def token_budget(view: Any) -> float:
+    """Tokens in this step."""
+    return float(min(BUDGET, view.max_tokens))
+
+
 def hold(view: Any) -> np.ndarray:
     """For each running request 1 if it is a decode that can wait and prompts have a use for its token."""
     running = view.is_running > 0
     can_wait = (_decodes(view) & (_latest(view) > view.now))[running]
     critical = int(_decodes(view)[running].sum() - can_wait.sum())
-    left = max(view.max_tokens - critical - _prompt_tokens(view), 0)
+    left = max(min(BUDGET, view.max_tokens) - critical - _prompt_tokens(view), 0)
     held: np.ndarray = can_wait & (np.cumsum(can_wait) > left)
     return held
 
@@ -85,7 +92,7 @@ def _prompt_tokens(view: Any) -> float:
     left = view.prompt + view.output - view.computed
     under_way = float(left[running & ~_decodes(view)].sum())
     new = (left - view.cached)[~running]
-    blocks = np.cumsum(np.ceil(new / view.block_size))
+    blocks = np.cumsum(np.ceil(left[~running] / view.block_size))
     places = np.arange(1, len(new) + 1)
     admitted = (blocks <= view.free_blocks) & (places <= view.max_running - view.running)
     return under_way + float(new[admitted].sum())
