@@ -14,6 +14,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     Where neither the package nor the user's cache folder can be written, every process compiles for itself.
     """
+    # The machine code kept for a function includes what it calls, yet numba renews it only when the function's own
+    # file changes. After editing kernels that other files call, delete `engine_bridge/__pycache__`.
     try:
         dispatcher = njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba found no folder to keep machine code in

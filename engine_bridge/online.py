@@ -1,8 +1,8 @@
 """The serving simulator: a workload meets a policy in an engine whose decisions are vLLM's and whose clock is a model.
 
 One step follows the other: what has arrived waits, the policy is asked (`engine_bridge.policy` says what and when),
-the scheduler decides (`engine_bridge.stepping` says how), the step takes the time that the cost model gives it, and at
-its end tokens come out. While nothing runs or waits, the clock jumps to the next arrival.
+the scheduler decides (`engine_bridge.scheduling` says how), the step takes the time that the cost model gives it, and
+at its end tokens come out. While nothing runs or waits, the clock jumps to the next arrival.
 
     outcome = simulate(workload, FCFS, EngineSettings(blocks=27_000), cost)
     outcome.first_token - workload.arrival
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_bridge import layout
 from engine_bridge.policy import InvalidAnswer, Policy, View, check_answer, require_engine
 from engine_bridge.workload import Workload
 
@@ -93,7 +94,7 @@ class Outcome:
     fallbacks: steps done again as FCFS, since the policy's answers scheduled nothing; invalid: answers that were none;
     first_invalid: what was wrong with the first.
     step_log: the columns `STEP_COLUMNS`, one number a step (`StepLog.of` reads them); event_log: rows (step, request,
-    tokens, kind), kinds as in `stepping`; both None unless asked for.
+    tokens, kind), kinds as in `layout`; both None unless asked for.
     """
 
     first_token: Array
@@ -182,7 +183,7 @@ class _Run:
         self.facts = make_facts(workload)
         self.running = np.zeros(settings.max_running, dtype=np.int64)
         self.waiting = np.zeros(n, dtype=np.int64)
-        longest = int((self.requests[stepping.PROMPT] + self.requests[stepping.OUTPUT]).max())
+        longest = int((self.requests[layout.PROMPT] + self.requests[layout.OUTPUT]).max())
         most_blocks = min(-(-longest // settings.block_size), settings.blocks)
         self.tables = np.zeros((min(settings.max_running, n), most_blocks), dtype=np.int32)
         self.slots = np.arange(settings.max_running)
@@ -193,9 +194,9 @@ class _Run:
         self.steps = np.zeros((1024 if log else 1, len(STEP_COLUMNS)))
         self.events = np.zeros((4096 + 4 * settings.max_running if log else 1, 4), dtype=np.int64)
         self.work = np.zeros(4)
-        self.state = np.zeros(stepping.STATE_SIZE, dtype=np.int64)
-        self.state[stepping.FREE] = settings.blocks
-        self.clock = np.zeros(stepping.CLOCK_SIZE)
+        self.state = np.zeros(layout.STATE_SIZE, dtype=np.int64)
+        self.state[layout.FREE] = settings.blocks
+        self.clock = np.zeros(layout.CLOCK_SIZE)
         self.settings = self._settings(settings, ratio, log=log, forward=fast_forward and not log)
         self.coefficients = np.ascontiguousarray(cost.vector, dtype=np.float64)
 
@@ -203,24 +204,23 @@ class _Run:
         """How many contents of blocks there can be: the shared ones, and each request's own after those."""
         if not settings.prefix_cache:
             return 1
-        kernel, size = self.kernel, settings.block_size
+        size = settings.block_size
         last = self.requests[:, -1]
-        return int(last[kernel.OWN_KEYS] + (last[kernel.PROMPT] + last[kernel.OUTPUT]) // size + 1)
+        return int(last[layout.OWN_KEYS] + (last[layout.PROMPT] + last[layout.OUTPUT]) // size + 1)
 
     def _settings(self, settings: EngineSettings, ratio: int, *, log: bool, forward: bool) -> Array:
-        kernel = self.kernel
-        values = np.zeros(kernel.SETTING_COUNT, dtype=np.int64)
-        values[kernel.MAX_RUNNING] = settings.max_running
-        values[kernel.MAX_TOKENS] = settings.max_tokens
-        values[kernel.BLOCK_SIZE] = settings.block_size
-        values[kernel.CACHE] = settings.prefix_cache
-        values[kernel.LONG_PREFILL] = settings.long_prefill
-        values[kernel.RESERVE] = settings.reserve
-        values[kernel.WATERMARK] = int(settings.watermark * (settings.blocks + 1))
-        values[kernel.RATIO] = ratio
-        values[kernel.HAS] = sum(1 << bit for bit, name in enumerate(FUNCTIONS) if name in self.policy.functions)
-        values[kernel.FORWARD] = forward
-        values[kernel.LOG] = log
+        values = np.zeros(layout.SETTING_COUNT, dtype=np.int64)
+        values[layout.MAX_RUNNING] = settings.max_running
+        values[layout.MAX_TOKENS] = settings.max_tokens
+        values[layout.BLOCK_SIZE] = settings.block_size
+        values[layout.CACHE] = settings.prefix_cache
+        values[layout.LONG_PREFILL] = settings.long_prefill
+        values[layout.RESERVE] = settings.reserve
+        values[layout.WATERMARK] = int(settings.watermark * (settings.blocks + 1))
+        values[layout.RATIO] = ratio
+        values[layout.HAS] = sum(1 << bit for bit, name in enumerate(FUNCTIONS) if name in self.policy.functions)
+        values[layout.FORWARD] = forward
+        values[layout.LOG] = log
         return values
 
     def run(self, max_steps: int) -> None:
@@ -236,21 +236,21 @@ class _Run:
                 self.first, self.scheduled, self.gaps, self.steps, self.events, self.work, self.state, self.clock,
                 self.settings, self.coefficients,
             )  # fmt: skip
-            if reason == kernel.DONE:
+            if reason == layout.DONE:
                 return
-            if reason == kernel.STUCK or self.state[kernel.STEPS] > max_steps:
+            if reason == layout.STUCK or self.state[layout.STEPS] > max_steps:
                 raise NoProgress(
-                    f"after {self.state[kernel.STEPS]} steps {self.state[kernel.RUN]} requests run and "
-                    f"{self.state[kernel.WAIT]} wait; the policy keeps work from being finished"
+                    f"after {self.state[layout.STEPS]} steps {self.state[layout.RUN]} requests run and "
+                    f"{self.state[layout.WAIT]} wait; the policy keeps work from being finished"
                 )
-            if reason == kernel.ASK:
+            if reason == layout.ASK:
                 self._ask()
             else:
                 self._grow()
 
     def _ask(self) -> None:
         """Put all questions that are due."""
-        asked = int(self.state[self.kernel.DUE])
+        asked = int(self.state[layout.DUE])
         for bit, function in enumerate(FUNCTIONS):
             if asked >> bit & 1:
                 view = self._view(1 << bit)
@@ -272,55 +272,55 @@ class _Run:
         """Carry out a checked answer."""
         kernel, state = self.kernel, self.state
         if function == "rank_waiting":
-            kernel.put_in_order(self.waiting, int(state[kernel.HEAD]), np.argsort(answer, kind="stable"))
+            kernel.put_in_order(self.waiting, int(state[layout.HEAD]), np.argsort(answer, kind="stable"))
         elif function == "rank_running":
             kernel.put_in_order(self.running, 0, np.argsort(answer, kind="stable"))
         elif function == "token_budget":
-            state[kernel.BUDGET] = answer
+            state[layout.BUDGET] = answer
         elif function == "admit_limit":
-            state[kernel.LIMIT] = answer
+            state[layout.LIMIT] = answer
         elif function == "hold":
-            self.requests[kernel.HELD, self.running[: len(answer)]] = answer
+            self.requests[layout.HELD, self.running[: len(answer)]] = answer
         elif function == "chunk":
-            runs = int(state[kernel.RUN])
-            places = (int(state[kernel.HEAD]) + np.arange(len(answer) - runs)) % len(self.waiting)
-            self.requests[kernel.CHUNK, self.running[:runs]] = answer[:runs]
-            self.requests[kernel.CHUNK, self.waiting[places]] = answer[runs:]
+            runs = int(state[layout.RUN])
+            places = (int(state[layout.HEAD]) + np.arange(len(answer) - runs)) % len(self.waiting)
+            self.requests[layout.CHUNK, self.running[:runs]] = answer[:runs]
+            self.requests[layout.CHUNK, self.waiting[places]] = answer[runs:]
         else:
-            state[kernel.GROUPS] = answer
+            state[layout.GROUPS] = answer
 
     def _grow(self) -> None:
         """Make the logs twice as long."""
         self.gaps = np.concatenate([self.gaps, np.zeros_like(self.gaps)], axis=1)
-        if self.settings[self.kernel.LOG]:
+        if self.settings[layout.LOG]:
             self.steps = np.concatenate([self.steps, np.zeros_like(self.steps)])
             self.events = np.concatenate([self.events, np.zeros_like(self.events)])
 
     def outcome(self) -> Outcome:
         """The result, once all requests are finished."""
-        kernel, state, clock = self.kernel, self.state, self.clock
-        busy = float(clock[kernel.BUSY])
+        state, clock = self.state, self.clock
+        busy = float(clock[layout.BUSY])
         blocks = self.pool.shape[1] - 1
-        logged = bool(self.settings[kernel.LOG])
-        columns = self.steps[: state[kernel.STEP_ROWS]].T.copy()
+        logged = bool(self.settings[layout.LOG])
+        columns = self.steps[: state[layout.STEP_ROWS]].T.copy()
         return Outcome(
-            first_token=self.times[kernel.FIRST].copy(),
-            finish=self.times[kernel.FINISH].copy(),
-            longest_gap=self.times[kernel.LONGEST].copy(),
-            preemptions=self.requests[kernel.PREEMPTIONS].copy(),
-            cached=self.requests[kernel.HITS].copy(),
-            gaps=self.gaps[:, : state[kernel.GAPS]].T.copy(),
-            steps=int(state[kernel.STEPS]),
-            asked_steps=int(state[kernel.STEPS_ASKED]),
-            seconds=float(clock[kernel.NOW]),
+            first_token=self.times[layout.FIRST].copy(),
+            finish=self.times[layout.FINISH].copy(),
+            longest_gap=self.times[layout.LONGEST].copy(),
+            preemptions=self.requests[layout.PREEMPTIONS].copy(),
+            cached=self.requests[layout.HITS].copy(),
+            gaps=self.gaps[:, : state[layout.GAPS]].T.copy(),
+            steps=int(state[layout.STEPS]),
+            asked_steps=int(state[layout.STEPS_ASKED]),
+            seconds=float(clock[layout.NOW]),
             busy_seconds=busy,
-            mean_kv=float(clock[kernel.HELD_SECONDS]) / (busy * blocks) if busy else 0.0,
-            peak_kv=int(state[kernel.PEAK]) / blocks,
-            fallbacks=int(state[kernel.FALLBACKS]),
+            mean_kv=float(clock[layout.HELD_SECONDS]) / (busy * blocks) if busy else 0.0,
+            peak_kv=int(state[layout.PEAK]) / blocks,
+            fallbacks=int(state[layout.FALLBACKS]),
             invalid=self.invalid,
             first_invalid=self.first_invalid,
             step_log=dict(zip(STEP_COLUMNS, columns, strict=True)) if logged else None,
-            event_log=self.events[: state[kernel.EVENT_ROWS]].copy() if logged else None,
+            event_log=self.events[: state[layout.EVENT_ROWS]].copy() if logged else None,
         )
 
 
@@ -348,33 +348,31 @@ def dense(ids: Array) -> tuple[Array, int]:
 
 
 def make_requests(workload: Workload, settings: EngineSettings, shared_keys: int, ratio: int) -> Array:
-    """The integers that the compiled part keeps about each request; shape (stepping.REQUEST_ROWS, n)."""
-    from engine_bridge import stepping
+    """The integers that the compiled part keeps about each request; shape (layout.REQUEST_ROWS, n)."""
 
-    requests = np.zeros((stepping.REQUEST_ROWS, len(workload.prompt)), dtype=np.int64)
-    requests[stepping.PROMPT] = workload.prompt
-    requests[stepping.OUTPUT] = workload.output
+    requests = np.zeros((layout.REQUEST_ROWS, len(workload.prompt)), dtype=np.int64)
+    requests[layout.PROMPT] = workload.prompt
+    requests[layout.OUTPUT] = workload.output
     offsets = np.asarray(workload.block_offsets, dtype=np.int64)
-    full = requests[stepping.PROMPT] // settings.block_size
-    requests[stepping.SHARED_FROM] = offsets[:-1]
-    requests[stepping.SHARED] = np.minimum(np.diff(offsets) * ratio, full)
-    whole = (requests[stepping.PROMPT] + requests[stepping.OUTPUT]) // settings.block_size + 1
-    own = whole - requests[stepping.SHARED]
-    requests[stepping.OWN_KEYS] = shared_keys + np.cumsum(own) - own - requests[stepping.SHARED]
-    requests[stepping.SLOT] = -1
-    requests[stepping.HITS] = -1
-    requests[stepping.CHUNK] = -1
+    full = requests[layout.PROMPT] // settings.block_size
+    requests[layout.SHARED_FROM] = offsets[:-1]
+    requests[layout.SHARED] = np.minimum(np.diff(offsets) * ratio, full)
+    whole = (requests[layout.PROMPT] + requests[layout.OUTPUT]) // settings.block_size + 1
+    own = whole - requests[layout.SHARED]
+    requests[layout.OWN_KEYS] = shared_keys + np.cumsum(own) - own - requests[layout.SHARED]
+    requests[layout.SLOT] = -1
+    requests[layout.HITS] = -1
+    requests[layout.CHUNK] = -1
     return requests
 
 
 def make_times(workload: Workload) -> Array:
-    """The times that the compiled part keeps about each request; shape (stepping.TIME_ROWS, n)."""
-    from engine_bridge import stepping
+    """The times that the compiled part keeps about each request; shape (layout.TIME_ROWS, n)."""
 
-    times = np.full((stepping.TIME_ROWS, len(workload.prompt)), np.nan)
-    times[stepping.ARRIVAL] = workload.arrival
-    times[stepping.LAST] = workload.arrival
-    times[stepping.LONGEST] = 0.0
+    times = np.full((layout.TIME_ROWS, len(workload.prompt)), np.nan)
+    times[layout.ARRIVAL] = workload.arrival
+    times[layout.LAST] = workload.arrival
+    times[layout.LONGEST] = 0.0
     return times
 
 

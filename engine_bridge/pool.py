@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_bridge.jit import compiled
+from engine_bridge.layout import FREE
 
 Array = NDArray[Any]
 
 PREVIOUS, NEXT, USERS, KEY, SAME_PREVIOUS, SAME_NEXT = 0, 1, 2, 3, 4, 5
 """Rows: neighbours in the free queue; how many requests use a block; the key of its content, −1 for none; neighbours
 in the ring of blocks with the same key, in the order in which they got it."""
-
-FREE = 0
-"""Place in the state: how many blocks are free."""
 
 
 def make_pool(blocks: int) -> Array:

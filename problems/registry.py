@@ -21,6 +21,8 @@ BUILT_IN = {
     "batch_order_late": "problems.batch_order.problem:BatchOrderLate",
     "prefix_group": "problems.prefix_group.problem:PrefixGroup",
     "kv_admission": "problems.kv_admission.problem:KvAdmission",
+    "serving": "problems.serving.problem:Serving",
+    "serving_slo": "problems.serving.problem:ServingSlo",
 }
 
 

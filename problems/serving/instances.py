@@ -14,7 +14,7 @@ Output lengths are predicted with a log-normal error (`Workload.predictions` say
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -46,24 +46,22 @@ SHORTEST_PREFILL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """rate: requests per second, on average over the trace. seconds: length of a window. longest: of a prompt."""
+    """rate: requests per second, on average over the trace. requests: of a window. longest: of a prompt (tokens)."""
 
     rate: float
-    seconds: float
+    requests: int
     longest: int
 
 
 FAMILIES = {
-    "conversation": Family(32.0, 8.0, 8192),
-    "code": Family(9.0, 25.0, 8192),
-    "mooncake": Family(3.6, 60.0, 16384),
-    "agents": Family(14.0, 20.0, 16384),
+    "conversation": Family(32.0, 256, 8192),
+    "code": Family(9.0, 200, 8192),
+    "mooncake": Family(3.6, 160, 16384),
+    "agents": Family(14.0, 240, 16384),
 }
 WINDOWS = {"probe": 1, "train": 2, "validation": 4, "test": 8}
 """Windows of each family; in the order of time."""
 SPLITS = tuple(WINDOWS)
-SPARE = 1.1
-"""How much longer than all windows the trace is drawn, since its rate varies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +80,18 @@ def standard_split(name: str) -> Sequence[Instance]:
 
 def generate(family: str, window: int, split: str = "window", index: int = 0) -> Instance:
     """One window of a family's trace."""
-    seconds = FAMILIES[family].seconds
+    count = FAMILIES[family].requests
     level = list(FACTORS)[window % len(FACTORS)]
-    part = trace(family).slice(window * seconds, (window + 1) * seconds)
+    part = trace(family).select(np.arange(window * count, (window + 1) * count))
+    part = replace(part, arrival=part.arrival - part.arrival[0])
     return instance_of(f"{split}-{family}-{level}-{index}", part, level, (family, level))
 
 
 @cache
 def trace(family: str) -> Workload:
-    """The whole trace, long enough for all windows, the same on every machine."""
+    """The whole trace, all windows, the same on every machine."""
     kind = FAMILIES[family]
-    requests = int(SPARE * kind.rate * kind.seconds * sum(WINDOWS.values()))
+    requests = kind.requests * sum(WINDOWS.values())
     drawn = draw_agents(requests) if family == "agents" else load_workload(family, requests=requests)
     return drawn.scaled(kind.rate).clipped(max_prompt=kind.longest)
 

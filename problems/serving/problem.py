@@ -206,7 +206,7 @@ def _times(instance: Instance, decision: Array) -> tuple[Array, Array]:
 def _check_values(instance: Instance, field: str) -> None:
     """Refuse values out of range, and fractions of tokens."""
     values = np.atleast_1d(instance[field])
-    whole = field in ("prompt", "output", "blocks")
+    whole = field in ("prompt", "output", "predicted", "blocks")
     least, most = (1, 2**24) if whole else (0, 1e7) if field == "arrival" else (1e-6, 1e7)
     wrong = (values < least) | (values > most)
     if wrong.any() or (whole and values.dtype != np.int64):

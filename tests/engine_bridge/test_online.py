@@ -41,7 +41,7 @@ def situations(draw: st.DrawFn) -> tuple[Workload, EngineSettings]:
     return workload, case.engine()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(situations(), st.sampled_from(["", "rank_waiting", "admit_limit", "both"]))
 def test_fast_forward_changes_nothing(situation: tuple[Workload, EngineSettings], asked: str) -> None:
     """Runs of decodes in one go, or step by step, give the same outcome, with and without a policy that is asked."""
@@ -76,6 +76,28 @@ def test_every_request_is_served(situation: tuple[Workload, EngineSettings]) -> 
     tokens = outcome.event_log[outcome.event_log[:, 3] < 2, 2].sum()
     assert tokens == outcome.step_log["prefill_tokens"].sum() + outcome.step_log["decodes"].sum()
     assert len(StepLog.of(outcome.step_log)) == outcome.steps
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations(), st.sets(st.sampled_from(["hold", "chunk", "layer_groups", "rank_running", "token_budget"])))
+def test_erratic_policies_lose_nothing(situation: tuple[Workload, EngineSettings], functions: set[str]) -> None:
+    """Whatever is held, cut and spread over layers, every token comes out once and every block is free at the end."""
+    rng = np.random.default_rng(0)
+    answers: dict[str, Callable[[View], object]] = {
+        "hold": lambda view: rng.integers(0, 2, int(view.running)),
+        "chunk": lambda view: rng.integers(0, 9, len(view)),
+        "layer_groups": lambda view: rng.integers(1, 5),
+        "rank_running": lambda view: rng.random(len(view)),
+        "token_budget": lambda view: rng.integers(1, 1 + int(view.max_tokens)),
+    }
+    workload, engine = situation
+    policy = Trusted({name: answers[name] for name in sorted(functions)})
+    outcome = run(workload, policy, engine, log=True)
+    assert outcome.step_log is not None and outcome.event_log is not None
+    assert outcome.gaps[:, 1].sum() == (workload.output - 1).sum()
+    assert outcome.step_log["free_blocks"][-1] == engine.blocks
+    assert np.isfinite(outcome.finish).all()
+    assert (outcome.event_log[:, 3] == 3).sum() == len(workload.prompt)
 
 
 def test_first_come_first_served_by_hand() -> None:

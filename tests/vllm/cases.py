@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine_bridge import layout
 from engine_bridge.cost import Coefficients, CostModel
 from engine_bridge.online import EngineSettings, simulate
 from engine_bridge.policy import VECTOR_NAMES, View
@@ -145,21 +146,19 @@ UNIT_COST = CostModel(name="one second a step", coefficients=Coefficients(fixed=
 
 def simulate_case(case: Case) -> Record:
     """Our simulator's record of a case."""
-    from engine_bridge import stepping
-
     policy = Weighted(case.policy)
     outcome = simulate(case.workload(), policy, case.engine(), UNIT_COST, log=True, strict=True)
     assert outcome.event_log is not None and outcome.step_log is not None
     steps = [Step(free=int(free)) for free in outcome.step_log["free_blocks"]]
     for number, request, tokens, kind in outcome.event_log.tolist():
         step = steps[number]
-        if kind == stepping.PREEMPTION:
+        if kind == layout.PREEMPTION:
             step.preempted.append(request)
-        elif kind == stepping.FINISHED:
+        elif kind == layout.FINISHED:
             step.finished.append(request)
         else:
             step.scheduled.append([request, tokens])
-            if kind == stepping.ADMITTED:
+            if kind == layout.ADMITTED:
                 step.admitted.append(request)
     return Record(steps, policy.views)
 

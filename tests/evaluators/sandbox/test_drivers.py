@@ -191,6 +191,19 @@ def test_layouts_may_change_from_question_to_question(sandbox: Sandbox) -> None:
             assert session.ask("f", values).tolist() == [x, 2]
 
 
+def test_fields_may_be_the_rows_of_one_value(sandbox: Sandbox) -> None:
+    """`a|b` stands for two rows of a matrix, which are vectors, or two places of a vector, which are numbers."""
+    source = """
+def f(view, w):
+    assert type(view.now) is float and view.p.shape == (3,), (type(view.now), view.p.shape)
+    return view.p + 10 * view.q + 100 * view.now + 1000 * view.free + w
+"""
+    rows = np.array([[1.0, 2, 3], [4, 5, 6]])
+    with sandbox.open(source) as session:
+        answer = session.ask("f", [rows, np.array([1.0, 2]), np.array(0.5)], records="view:p|q,now|free;w")
+    assert answer.tolist() == [2141.5, 2152.5, 2163.5]
+
+
 def test_copies_of_records_work(sandbox: Sandbox) -> None:
     """A heuristic may copy a record, as it may copy an array."""
     source = "import copy\ndef f(r): return copy.copy(r).x + copy.deepcopy(r).x"
