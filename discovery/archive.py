@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from discovery.candidate import Candidate, Draft
 from discovery.errors import DiscoverError, UsageError
-from discovery.proposers.base import Answer, Request
+from discovery.ledger import CallRecord
+from discovery.proposers.base import Answer, Call, Charge, Outcome, Request
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
@@ -23,9 +26,14 @@ if TYPE_CHECKING:  # NumPy takes a while to import, and a leaderboard does not n
     from problems.base import Bound, Instance
 
 SCHEMA_VERSION = "1"
+AMENDED = "amended"
+"""The event that holds a changed config."""
 CREATED = "created"
 """The event that ends the set-up of a run; without it the run never began."""
-TABLES = ("meta", "event", "baseline", "instance", "request", "answer", "outcome", "evaluation", "comparison")
+TABLES = (
+    "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
+    "comparison",
+)  # fmt: skip
 
 
 class ArchiveError(DiscoverError):
@@ -42,6 +50,14 @@ class BoundedInstance:
     bound: float
     kind: str
     method: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request that waits for an answer."""
+
+    number: int
+    prompt: str
 
 
 class Archive:
@@ -68,8 +84,11 @@ class Archive:
                 opened.callback(self._db.close)
                 if mode == "create":
                     self._create_tables()
+                    self.describe(schema=SCHEMA_VERSION, id=secrets.token_hex(8))
                 else:
                     self._check_set_up()
+                if mode == "append":
+                    self._create_tables()  # those that came with a later version
             self._opened = opened.pop_all()  # what failed before this line is closed again
 
     def close(self) -> None:
@@ -92,9 +111,20 @@ class Archive:
         """The recorded facts of the run."""
         return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM meta")}
 
+    @cached_property
+    def id(self) -> str:
+        """What tells this run from all others; the folder's name for one from before runs had an id."""
+        return str(self.meta().get("id", self.folder.name))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config in force: that of the start, or as it was last amended."""
+        rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", AMENDED)
+        return dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
+
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
-        self._insert("event", (time.time(), kind, detail))
+        self._insert("event", (time.time(), kind, storable(detail)))
 
     def isolation(self) -> list[str]:
         """The tiers of isolation the run's sessions ran in."""
@@ -133,18 +163,115 @@ class Archive:
                 (draft.number, time.time(), draft.island, draft.operator, parents, request.prompt),
             )
 
-    def add_answer(self, number: int, answer: Answer, cost: float) -> None:
-        """Record an answer as it arrives, with what it cost."""
-        usage = (answer.input_tokens, answer.output_tokens, answer.seconds, cost)
-        self._insert("answer", (number, time.time(), answer.model, answer.text, answer.source, *usage))
+    def add_answer(self, number: int, answer: Answer) -> None:
+        """Record an answer as it arrives, and that its call is settled, in one transaction."""
+        now = time.time()
+        usage = (answer.input_tokens, answer.output_tokens, answer.seconds, answer.cost)
+        with self._explained(), self._db:
+            self._db.execute(
+                "INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, now, answer.model, answer.text, answer.source, *usage),
+            )
+            if answer.call is not None:
+                self._settle(answer.call.id, now, "answered", "", answer.charge, answer.seconds)
 
-    def answer(self, number: int) -> tuple[Answer, float] | None:
-        """A recorded answer and its cost, so that what was paid for is not asked again."""
+    def answer(self, number: int) -> Answer | None:
+        """A recorded answer, so that what was paid for is not asked again."""
         rows = self._rows(
             "SELECT text, source, model, input_tokens, output_tokens, seconds, cost FROM answer WHERE number = ?",
             number,
         )
-        return (Answer(*rows[0][:6]), rows[0][6]) if rows else None
+        return Answer(*rows[0]) if rows else None
+
+    def asked(self, number: int) -> tuple[str, list[str]] | None:
+        """Operator and parents of a recorded request."""
+        rows = self._rows("SELECT operator, parents FROM request WHERE number = ?", number)
+        return (rows[0][0], json.loads(rows[0][1])) if rows else None
+
+    def prompt(self, number: int) -> str:
+        """The text a request was made with; empty if there was none."""
+        rows = self._rows("SELECT prompt FROM request WHERE number = ?", number)
+        return str(rows[0][0]) if rows else ""
+
+    def open_requests(self) -> list[OpenRequest]:
+        """The requests that no answer has come for yet, in order."""
+        return [
+            OpenRequest(*row)
+            for row in self._rows(
+                "SELECT number, prompt FROM request WHERE number NOT IN (SELECT number FROM answer) ORDER BY number"
+            )
+        ]
+
+    # ---- what calls were made, and what they cost
+
+    def calls(self) -> list[CallRecord]:
+        """All calls, in order."""
+        rows = self._rows(
+            "SELECT number, key, outcome, coalesce(settled.tokens, call.tokens), coalesce(settled.cost, call.cost)"
+            " FROM call LEFT JOIN settled ON settled.call = call.id ORDER BY call.id"
+        )
+        return [CallRecord(number, key, outcome, Charge(*charge)) for number, key, outcome, *charge in rows]
+
+    def call_key(self, number: int, model: str, *, idempotent: bool) -> str:
+        """The Idempotency-Key for the next call: that of the last one to `model`, if that may be sent again.
+
+        A call of unknown outcome is: under its key, until it is answered. A rejection of its repetition (it is still
+        in progress, there are too many calls) says nothing about it. What was only rejected gets a new key: there are
+        endpoints that remember their errors.
+        """
+        rows = self._rows(
+            "SELECT key, model, outcome FROM call LEFT JOIN settled ON settled.call = call.id"
+            " WHERE number = ? ORDER BY call.id",
+            number,
+        )
+        last = next((key for key, place, _ in reversed(rows) if place == model), None)
+        ends = [outcome for key, _, outcome in rows if key == last]
+        done = {"answered", "unusable"}.intersection(ends)
+        if idempotent and ends and not done and (ends[-1] == "unreachable" or {None, "lost"}.intersection(ends)):
+            return str(last)
+        return f"{self.id}-{number}-{len(rows)}"
+
+    def add_call(self, number: int, model: str, key: str, most: Charge) -> int:
+        """Record a call before it is made; returns its number."""
+        with self._explained(), self._db:
+            cursor = self._db.execute(
+                "INSERT INTO call (number, at, model, key, tokens, cost) VALUES (?, ?, ?, ?, ?, ?)",
+                (number, time.time(), model, key, most.tokens, most.cost),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def repeat(self, call: Call) -> Call:
+        """Record a call again that has ended, and yet brings an answer."""
+        rows = self._rows("SELECT model FROM call WHERE id = ?", call.id)
+        return replace(call, id=self.add_call(call.number, rows[0][0], call.key, call.most))
+
+    def open_call(self, number: int) -> Call | None:
+        """The call for a candidate that has not ended yet, if there is one; the last of them."""
+        rows = self._rows(
+            "SELECT id, number, key, tokens, cost FROM call WHERE number = ?"
+            " AND id NOT IN (SELECT call FROM settled) ORDER BY id DESC LIMIT 1",
+            number,
+        )
+        return _call(rows[0]) if rows else None
+
+    def find_call(self, key: str) -> tuple[Call, bool] | None:
+        """The last call made under a key, and whether it has ended."""
+        rows = self._rows(
+            "SELECT id, number, key, call.tokens, call.cost, settled.call IS NOT NULL FROM call"
+            " LEFT JOIN settled ON settled.call = call.id WHERE key = ? ORDER BY id DESC LIMIT 1",
+            key,
+        )
+        return (_call(rows[0]), bool(rows[0][5])) if rows else None
+
+    def settle(self, call: int, outcome: Outcome, charge: Charge, detail: str, seconds: float) -> None:
+        """Record how a call ended that brought no answer."""
+        with self._explained(), self._db:
+            self._settle(call, time.time(), outcome, detail, charge, seconds)
+
+    def _settle(self, call: int, now: float, outcome: Outcome, detail: str, charge: Charge, seconds: float) -> None:
+        row = (call, now, outcome, storable(detail), charge.tokens, charge.cost, seconds)
+        self._db.execute("INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     # ---- what came of it
 
@@ -190,7 +317,7 @@ class Archive:
                 f" for {draft.operator}: resume with the version that started the run ({self.meta()['version']})"
             )
         answered = self.answer(draft.number)
-        source, cost = (answered[0].source, answered[1]) if answered else (None, 0.0)
+        source, cost = (answered.source, answered.cost) if answered else (None, 0.0)
         return Candidate(draft, source, Verdict(verdict), detail, score, signature, cost)
 
     def add_evaluation(self, heuristic: str, split: str, evaluation: Evaluation) -> None:
@@ -264,13 +391,12 @@ class Archive:
     def _create_tables(self) -> None:
         schema = (files("discovery") / "schema.sql").read_text(encoding="utf-8")
         guards = "".join(
-            f"CREATE TRIGGER {table}_no_{action} BEFORE {action} ON {table}"
+            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{action} BEFORE {action} ON {table}"
             " BEGIN SELECT RAISE(ABORT, 'the archive is append-only'); END;"
             for table in TABLES
             for action in ("UPDATE", "DELETE")
         )
         self._db.executescript(f"BEGIN; {schema} {guards} COMMIT;")
-        self.describe(schema=SCHEMA_VERSION)
 
     def _insert(self, table: str, *rows: Sequence[object]) -> None:
         if rows:
@@ -289,6 +415,16 @@ class Archive:
             yield
         except sqlite3.DatabaseError as error:
             raise ArchiveError(_explain(self.path, error)) from error
+
+
+def _call(row: Sequence[Any]) -> Call:
+    number, candidate, key, tokens, cost = row[:5]
+    return Call(number, candidate, key, Charge(tokens, cost))
+
+
+def storable(text: str) -> str:
+    """Text from outside, with half a surrogate pair, which no file can hold, as a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def shown(folder: Path) -> str:

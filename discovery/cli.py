@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RunName = Annotated[str, typer.Argument(help="A run's name or folder.")]
 ProblemName = Annotated[str, typer.Option(help="A problem's name, or path/to/file.py:Class.")]
 
 
@@ -37,13 +38,56 @@ def run(
 
 @app.command()
 def resume(
-    run: Annotated[str, typer.Argument(help="A run's name or folder.")],
+    run: RunName,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change its budget, proposer or workers: budget.tokens=2000000"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with an interrupted run, to the same budget."""
+    """Go on with an interrupted, paused or spent run."""
     from discovery.commands.run import resume
 
-    resume(run, as_json=as_json)
+    resume(run, settings or [], as_json=as_json)
+
+
+@app.command()
+def replay(
+    run: RunName,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: run.name=again")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recorded run again, offline and at no cost, from its answers and measurements."""
+    from discovery.commands.run import replay
+
+    replay(run, settings or [], as_json=as_json)
+
+
+@app.command()
+def ask(
+    run: RunName,
+    limit: Annotated[int | None, typer.Option(min=1, help="Print so many requests at most.")] = None,
+) -> None:
+    """Print the open requests of a run as Markdown, to be answered by a person or any model."""
+    from discovery.commands.answer import ask
+
+    ask(run, limit)
+
+
+@app.command()
+def answer(
+    run: RunName,
+    file: Annotated[Path, typer.Argument(help="What `discover ask` printed, filled in; or Batch API results.")],
+    by: Annotated[str, typer.Option(help="Who answered, for the leaderboard.")] = "by hand",
+) -> None:
+    """Take answers to a run's open requests from a file."""
+    from discovery.commands.answer import answer
+
+    answer(run, file, by)
 
 
 @app.command()
@@ -129,7 +173,7 @@ def export(
 
 @app.command()
 def verify(
-    run: Annotated[str, typer.Argument(help="A run's name or folder.")],
+    run: RunName,
     as_json: Json = False,
 ) -> None:
     """Score a run's winners again from their source and report any difference."""
@@ -152,6 +196,18 @@ def calibrate(
     from discovery.commands.calibrate import calibrate
 
     calibrate(log, profile, experts=experts, top_k=top_k, as_json=as_json)
+
+
+@app.command()
+def accept(
+    candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, or a NUMBER of the latest run.")],
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fresh instances; default: drawn now.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try a candidate on fresh instances; one that beats every baseline is kept in runs/champions."""
+    from discovery.commands.accept import accept
+
+    accept(candidate, seed, as_json=as_json)
 
 
 @app.command()

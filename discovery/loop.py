@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from discovery.budget import Budget
+from discovery.budget import Budget, BudgetSpent
 from discovery.candidate import Candidate, Draft
 from discovery.population import Population
 
@@ -44,10 +44,15 @@ async def search(
                 number += 1
             if not pending:
                 return budget.reason
-            candidate = population.tell(await pending.popleft())
+            await asyncio.sleep(0)  # every draft is on its way before the next result is awaited
+            try:
+                candidate = population.tell(await pending.popleft())
+            except BudgetSpent as spent:
+                return str(spent)
             journal.commit(candidate)
             for observe in observers:
                 observe(candidate)
     finally:
         for task in pending:
             task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)  # they were given up; how they end is of no interest

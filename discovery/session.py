@@ -1,134 +1,86 @@
-"""One session of a run: everything composed, from the config to the final leaderboard."""
+"""One session of a run: everything composed, from the archive to the final leaderboard."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from importlib.metadata import version
 
-from discovery import __version__
-from discovery.archive import CREATED, Archive
-from discovery.budget import Budget
+from discovery.archive import Archive
+from discovery.batches import Exchange
+from discovery.budget import Budget, Spending
 from discovery.candidate import Candidate, Draft
-from discovery.config import Config, OpenAIProposer
+from discovery.config import Config
 from discovery.develop import Developer, train_score
-from discovery.errors import UsageError
 from discovery.folders import source_of
 from discovery.leaderboard import SPLITS, leaderboard
+from discovery.ledger import Ledger
 from discovery.loop import search
 from discovery.operators import weights_for
 from discovery.population import Population, Shape
 from discovery.promotion import Promotion
-from discovery.proposers.base import Answer, Parent, Proposer
-from evaluators.bounds import bounds_of
+from discovery.proposers.base import AnswersWanted, Parent, Proposer
+from discovery.proposers.make import make_proposer
+from discovery.proposers.replay import Recorded
+from discovery.proposers.settings import BatchProposer, ReplayProposer
 from evaluators.evaluate import Allowance
-from evaluators.heuristic import baselines
-from evaluators.sandbox.supervisor import Sandbox
-from evaluators.sandbox.tiers import Tier
 from evaluators.statistics import compare
 from evaluators.verdict import Verdict
-from evaluators.workers import Workers
+from evaluators.workers import Evaluator, Workers
 from problems.base import Problem, digest
-from problems.registry import absolute_spec, load_problem
+from problems.registry import load_problem
 
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """What wants to know how a run goes: phases as text, and every committed candidate."""
+    """What wants to know how a run goes: phases as text, every committed candidate, and what is spent."""
 
     phase: Callable[[str], None]
     candidate: Callable[[Candidate], None]
-
-
-def create(config: Config, stem: str, observers: Observers) -> Archive:
-    """Make the folder and archive of a new run, with its problem, baselines, instances and bounds.
-
-    Raises:
-        UsageError: the problem or proposer does not fit, or the folder exists.
-    """
-    config = config.model_copy(
-        update={"run": config.run.model_copy(update={"problem": absolute_spec(config.run.problem)})}
-    )
-    problem = load_problem(config.run.problem)
-    make_proposer(config, problem)  # so that what is wrong with it shows before anything is written
-    isolation(config)
-    known = {heuristic.name: heuristic for heuristic in baselines(problem)}
-    for name in config.search.seeds or problem.seeds:
-        if name not in known:
-            raise UsageError(
-                f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
-            )
-    splits = []
-    for split in SPLITS:
-        observers.phase(f"bounds of the {split} split")
-        instances = problem.split(split)
-        splits.append((split, instances, bounds_of(problem, instances)))
-    folder = config.run.folder / (config.run.name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}")
-    archive = Archive(folder, "create")  # only now: what fails above leaves nothing behind
-    archive.describe(
-        config=config.model_dump(mode="json"),
-        problem=problem.name,
-        seed=config.run.seed,
-        version=__version__,
-        python=platform.python_version(),
-        numpy=version("numpy"),
-        machine=platform.platform(),
-    )
-    for heuristic in known.values():
-        archive.add_baseline(heuristic.name, heuristic.source)
-    for split, instances, bounds in splits:
-        archive.add_instances(split, instances, bounds)
-    archive.event(CREATED)
-    return archive
+    spending: Callable[[Spending], None]
 
 
 async def run(archive: Archive, observers: Observers) -> str:
     """Search until the budget is spent, then evaluate the finalists; goes on where an earlier session ended.
 
     Returns why the search ended.
+
+    Raises:
+        AnswersWanted: the run pauses until answers come from outside.
+        ProposerError: no more answers can be had for now.
     """
-    config = Config.model_validate(archive.meta()["config"])
+    config = Config.model_validate(archive.config)
     problem = load_problem(config.run.problem)
-    proposer, weights = make_proposer(config, problem)
-    isolation(config)
+    proposer = make_proposer(config.proposer, problem)
+    try:
+        async with evaluator_of(config, archive) as evaluator:
+            archive.event("started", evaluator.tier)
+            session = _Session(config, problem, archive, evaluator, proposer, observers)
+            reason = await session.search_and_exchange()
+            await session.finals()
+    finally:
+        await proposer.close()
+    archive.event("finished", reason)
+    return reason
+
+
+def evaluator_of(config: Config, archive: Archive) -> Workers | Recorded:
+    """Workers, or the measurements of a recording."""
+    if isinstance(config.proposer, ReplayProposer) and config.proposer.measurements == "recorded":
+        return Recorded(config.proposer.run, archive)
     wanted = config.evaluation
-    workers = Workers(
+    return Workers(
         config.run.problem,
         count=wanted.workers,
         allowance=allowance_of(config),
         min_tier=wanted.min_isolation,
         digests=recorded_digests(archive),
     )
-    async with workers:
-        archive.event("started", workers.tier)
-        session = _Session(config, problem, archive, workers, proposer, observers)
-        try:
-            observers.phase("baselines")
-            population = await session.population(weights)
-            reason = await session.search(population)
-            await session.finals()
-        finally:
-            await proposer.close()
-    archive.event("finished", reason)
-    return reason
 
 
 def recorded_digests(archive: Archive) -> dict[str, str]:
     """Content hashes of the run's splits."""
     return {split: digest(archive.instances(split)) for split in SPLITS}
-
-
-def isolation(config: Config) -> Tier:
-    """The tier of isolation on this machine.
-
-    Raises:
-        IsolationUnavailable: it is weaker than the config's `min_isolation`.
-    """
-    with Sandbox(min_tier=config.evaluation.min_isolation) as sandbox:
-        return sandbox.tier
 
 
 def allowance_of(config: Config) -> Allowance:
@@ -137,41 +89,33 @@ def allowance_of(config: Config) -> Allowance:
     return Allowance(wanted.cpu_scale, wanted.memory_mb, fresh_process=wanted.fresh_process)
 
 
-def make_proposer(config: Config, problem: Problem) -> tuple[Proposer, dict[str, float]]:
-    """The proposer of a config, and the weights of its operators.
-
-    Raises:
-        UsageError: it does not fit the problem, or a key is missing.
-    """
-    proposer: Proposer
-    try:
-        if isinstance(config.proposer, OpenAIProposer):
-            from discovery.proposers.openai import OpenAI  # a second to import: only for those who use it
-
-            proposer = OpenAI(config.proposer)
-        else:
-            from discovery.proposers.genetic import Genetic
-
-            proposer = Genetic(problem.entry, problem.skeleton)
-        return proposer, weights_for(proposer.operators, config.search.operators)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 @dataclass(frozen=True, slots=True)
 class _Session:
     config: Config
     problem: Problem
     archive: Archive
-    workers: Workers
+    evaluator: Evaluator
     proposer: Proposer
     observers: Observers
 
-    async def population(self, weights: dict[str, float]) -> Population:
+    async def search_and_exchange(self) -> str:
+        """The search; where answers come by file, it is taken up again whenever some have come."""
+        while True:
+            self.observers.phase("baselines")
+            population = await self.population()
+            try:
+                return await self.search(population)
+            except AnswersWanted:
+                if not isinstance(self.config.proposer, BatchProposer):
+                    raise
+                function, phase = self.problem.entry.function, self.observers.phase
+                await Exchange(self.archive, self.config.proposer, function, phase)()
+
+    async def population(self) -> Population:
         """The starting population: seeds with their train scores, and the behaviour of every baseline."""
         known: dict[str, str] = {}
         seeds: list[Parent] = []
-        wanted = self.config.search.seeds or self.problem.seeds
+        wanted = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
         bounds = self.bounds("train")
         for name, source in self.archive.baselines().items():
             await self.measure(name, source, "probe")
@@ -186,25 +130,24 @@ class _Session:
                 seeds.append(Parent(source, score, name))
         search = self.config.search
         shape = Shape(**search.model_dump(include={"islands", "island_size", "tournament", "migration_every"}))
+        weights = weights_for(self.proposer.operators, search.operators)
         return Population(seeds, shape=shape, weights=weights, seed=self.config.run.seed, known=known)
 
     async def search(self, population: Population) -> str:
-        """The search itself; returns why it ended."""
+        """The search itself; returns why it ended. Calls in flight are waited for, however it ends."""
         lookahead = self.config.search.lookahead
-        budget = Budget(
-            candidates=self.config.budget.candidates,
-            minutes=self.config.budget.minutes,
-            spent_seconds=self.archive.elapsed(),
-            recorded=self.archive.committed(),
-        )
+        assert lookahead is not None  # a run is created with one
+        limits = self.config.budget.model_dump()
+        budget = Budget(**limits, spent_seconds=self.archive.elapsed(), recorded=self.archive.committed())
+        ledger = Ledger(self.archive, budget, self.observers.spending)
         develop = Developer(
             proposer=self.proposer,
-            evaluator=self.workers,
+            evaluator=self.evaluator,
             journal=self.archive,
+            ledger=ledger,
             duplicate_of=population.duplicate_of,
             bounds=self.bounds("train"),
             prompt=self.prompt,
-            price=self.price,
             seed=self.config.run.seed,
             lookahead=lookahead,
         )
@@ -224,6 +167,10 @@ class _Session:
             await promotion.finish()
         finally:
             promotion.cancel()
+            ledger.close()
+            if ledger.in_flight:
+                self.observers.phase(f"{ledger.in_flight} calls in flight, waiting for their answers (Ctrl-C: do not)")
+            await develop.drain()
         return reason
 
     async def finals(self) -> None:
@@ -254,7 +201,7 @@ class _Session:
     async def measure(self, label: str, source: str, split: str) -> None:
         """Evaluate a heuristic on a split and record it, unless that is done already."""
         if self.archive.evaluation(label, split) is None:
-            self.archive.add_evaluation(label, split, await self.workers.evaluate(source, split))
+            self.archive.add_evaluation(label, split, await self.evaluator.evaluate(source, split))
 
     def bounds(self, split: str) -> tuple[float, ...]:
         return tuple(instance.bound for instance in self.archive.instances(split))
@@ -273,14 +220,6 @@ class _Session:
             "hints": self.problem.hints,
         }
         return prompts.render.render(draft.operator, facts, draft.parents, f"{self.config.run.seed}:{draft.number}")
-
-    def price(self, answer: Answer) -> float:
-        """What an answer cost, by the config's prices per million tokens."""
-        if not isinstance(self.config.proposer, OpenAIProposer):
-            return 0.0
-        prices = self.config.proposer
-        paid = answer.input_tokens * prices.input_price + answer.output_tokens * prices.output_price
-        return paid / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,5 +168,10 @@ class _Worker:
 
 def _environment() -> dict[str, str]:
     """What a worker gets to see: never an API key."""
-    passed = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith(("PYTHON", "NUMBA_"))}
+    passed = {name: value for name, value in os.environ.items() if passed_on(name)}
     return {**passed, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def passed_on(name: str) -> bool:
+    """Whether a worker gets to see the environment variable `name`; no key may be kept in such a one."""
+    return name in PASSED_ON or name.startswith(("PYTHON", "NUMBA_"))

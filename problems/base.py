@@ -139,6 +139,14 @@ class Problem(ABC):
         `probe`: a handful, to tell behaviours apart; `train` drives the search; `validation` chooses; `test` reports.
         """
 
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """Instances like those of the test split, drawn with `seed`: others than any split holds.
+
+        Raises:
+            ProblemError: the problem has no generator.
+        """
+        raise ProblemError(f"problem '{self.name}' cannot draw fresh instances: give its class a method fresh(seed)")
+
     @abstractmethod
     def cost(self, instance: Instance, decision: Array) -> float:
         """Cost of a checked decision; lower is better."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from discovery.archive import Archive
-from discovery.config import Config, GeneticProposer, OpenAIProposer
+from discovery.config import Config
+from discovery.proposers.settings import KINDS, Model
 from tests.discovery.conftest import discover
 
 README = Path("README.md").read_text()
@@ -60,7 +61,7 @@ def test_every_config_key_is_in_the_readme() -> None:
     """The table of configs names every key there is."""
     sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "proposer"}
     keys = [f"{section}.{key}" for section, model in sections.items() for key in model.model_fields]  # type: ignore[union-attr]
-    keys += [f"proposer.{key}" for model in (GeneticProposer, OpenAIProposer) for key in model.model_fields]
+    keys += [f"proposer.{key}" for model in (*KINDS.values(), Model) for key in model.model_fields]
     assert [key for key in keys if f"`{key}`" not in README] == []
 
 

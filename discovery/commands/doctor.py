@@ -29,7 +29,7 @@ def doctor(config_name: str | None, *, as_json: bool) -> None:
         "PuLP": _version("pulp"),
         "GPU": ", ".join(gpus()) or "none",
         **{f"engine {name}": found for name, found in engines.items()},
-        "endpoint": _endpoint(config_name),
+        **_endpoints(config_name),
     }
     if as_json:
         print_json(report)
@@ -38,17 +38,20 @@ def doctor(config_name: str | None, *, as_json: bool) -> None:
         typer.echo(f"{name:24}{finding}")
 
 
-def _endpoint(config_name: str | None) -> str:
+def _endpoints(config_name: str | None) -> dict[str, str]:
+    """Whether each endpoint of a config answers."""
     if config_name is None:
-        return "not tried (name a config: discover doctor --config FILE)"
-    from discovery.config import OpenAIProposer, load_config
+        return {"endpoint": "not tried (name a config: discover doctor --config FILE)"}
+    from discovery.config import load_config
 
     config, _ = load_config(config_name)
-    if not isinstance(config.proposer, OpenAIProposer):
-        return "none needed: the config's proposer is offline"
-    from discovery.proposers.openai import probe
+    models = getattr(config.proposer, "models", ())
+    if not models:
+        return {"endpoint": "none needed: the config's proposer is offline"}
+    from discovery.proposers.endpoint import probe
 
-    return probe(config.proposer)
+    numbers = [""] if len(models) == 1 else [f" {number}" for number in range(1, len(models) + 1)]
+    return {f"endpoint{number}": probe(model) for number, model in zip(numbers, models, strict=True)}
 
 
 def _version(package: str) -> str:

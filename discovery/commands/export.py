@@ -25,7 +25,7 @@ def export(name: str, folder: Path) -> Path:
     with Archive(run_folder, "read") as archive:
         source = source_of(archive, label)
         record = describe(archive, label)
-        problem = load_problem(archive.meta()["config"]["run"]["problem"])
+        problem = load_problem(archive.config["run"]["problem"])
     path = folder / f"{problem.name}_{label}.py"
     if path.exists():
         raise UsageError(f"'{path}' exists; choose another folder or remove it")

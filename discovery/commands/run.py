@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from discovery.archive import Archive, shown
+from discovery.archive import AMENDED, Archive, shown
 from discovery.folders import latest_run, run_folder
 from discovery.leaderboard import Row, leaderboard
 from discovery.output import print_json
 from discovery.tables import console, leaderboard_table
 
 if TYPE_CHECKING:
-    from discovery.session import Observers
+    from discovery.config import Config
 
+PAUSED = 3
+"""Exit code of a run that waits for answers from outside."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
 
@@ -25,29 +27,45 @@ INTERRUPTED = 130
 def start(config_name: str, settings: Sequence[str], *, as_json: bool) -> None:
     """Start a run from a config and see it through."""
     from discovery.config import load_config
-    from discovery.progress import Progress
-    from discovery.session import Observers, create
 
     config, stem = load_config(config_name, settings)
-    with Progress(Console(stderr=True), config.budget.candidates) as progress:
-        observers = Observers(progress.phase, progress.candidate)
-        archive = create(config, stem, observers)
-        with archive:
-            _see_through(archive, observers)
+    _start(config, stem, as_json=as_json)
+
+
+def replay(name: str, settings: Sequence[str], *, as_json: bool) -> None:
+    """Run a recorded run again, from its recorded answers and measurements."""
+    from discovery.config import override
+
+    folder = run_folder(name)
+    with Archive(folder, "read") as archive:
+        recorded = archive.config
+    proposer = {"kind": "replay", "run": str(folder.resolve())}
+    budget = {"candidates": recorded["budget"]["candidates"]}  # a replay spends nothing else
+    recorded = {**recorded, "proposer": proposer, "budget": budget, "run": {**recorded["run"], "name": None}}
+    _start(override(recorded, settings, f"the config of {name}"), f"{folder.name}-replay", as_json=as_json)
+
+
+def resume(name: str, settings: Sequence[str], *, as_json: bool) -> None:
+    """Go on with a run; what is committed is recalled, what was in flight is asked again."""
+    from discovery.config import Config, amend
+    from discovery.create import resolved
+    from problems.registry import load_problem
+
+    with Archive(run_folder(name), "append") as archive:
+        config = Config.model_validate(archive.config)
+        if settings:
+            config = resolved(amend(config, settings), load_problem(config.run.problem))
+            archive.event(AMENDED, config.model_dump_json())
+        _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)
 
 
-def resume(name: str, *, as_json: bool) -> None:
-    """Go on with a run; what is committed is recalled, what was in flight is asked again."""
-    from discovery.config import Config
-    from discovery.progress import Progress
-    from discovery.session import Observers
+def _start(config: Config, stem: str, *, as_json: bool) -> None:
+    from discovery.create import create
 
-    with Archive(run_folder(name), "append") as archive:
-        config = Config.model_validate(archive.meta()["config"])
-        console, recorded = Console(stderr=True), archive.committed()
-        with Progress(console, config.budget.candidates, recorded) as progress:
-            _see_through(archive, Observers(progress.phase, progress.candidate))
+    err = Console(stderr=True)
+    with create(config, stem, lambda name: err.print(f"{name} …")) as archive:
+        _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)
 
 
@@ -69,13 +87,16 @@ def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> lis
     return rows
 
 
-def _see_through(archive: Archive, observers: Observers) -> None:
+def _see_through(archive: Archive, config: Config) -> None:
     """Run to the end of the budget; whatever stops it earlier says how to go on."""
-    from discovery.session import run
+    from discovery.progress import Progress
+    from discovery.proposers.base import AnswersWanted, ProposerError
+    from discovery.session import Observers, run
 
     name = shown(archive.folder)
     try:
-        reason = asyncio.run(run(archive, observers))
+        with Progress(Console(stderr=True), config.budget, archive.committed()) as progress:
+            reason = asyncio.run(run(archive, Observers(progress.phase, progress.candidate, progress.spending)))
     except KeyboardInterrupt:
         archive.event("interrupted")
         typer.echo(
@@ -84,6 +105,15 @@ def _see_through(archive: Archive, observers: Observers) -> None:
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+    except AnswersWanted as wanted:
+        archive.event("paused", str(wanted))
+        typer.echo(f"paused: {wanted}", err=True)
+        raise typer.Exit(PAUSED) from None
+    except ProposerError as error:
+        archive.event("paused", str(error))
+        raise ProposerError(
+            f"{error}; {archive.committed()} candidates are kept, `discover resume {name}` goes on"
+        ) from None
     typer.echo(f"run {name} ended: {reason}", err=True)
 
 

@@ -35,7 +35,7 @@ def verify(name: str, *, as_json: bool) -> None:
 
 def recheck(archive: Archive) -> tuple[int, list[str]]:
     """Evaluate every heuristic of the leaderboard again; how many evaluations, and what differs."""
-    config = Config.model_validate(archive.meta()["config"])
+    config = Config.model_validate(archive.config)
     problem = load_problem(config.run.problem)
     allowance = allowance_of(config)
     checked, differences = 0, []

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from discovery.proposers.base import Answer, Request
+from discovery.proposers.base import Answer, Ledger, Request
 from discovery.proposers.expressions import Grower, Node, leaves, owner_of, parse, render, tidy
 from discovery.proposers.variation import Behaviour, Variation
 from problems.base import Argument, Entry, Record
@@ -46,6 +46,7 @@ class Genetic:
 
     operators = ("create", "mutate", "crossover", "tune")
     needs_prompt = False
+    lookahead = 6
 
     def __init__(self, entry: Entry, skeleton: Skeleton | None = None) -> None:
         """`skeleton` is needed for a problem whose answer is not one score per job.
@@ -57,8 +58,8 @@ class Genetic:
         self._behaviour = Behaviour(self._skeleton.arguments)
         self._read = lru_cache(maxsize=1000)(self._read_afresh)
 
-    async def propose(self, request: Request) -> Answer:
-        """Write one heuristic.
+    async def propose(self, request: Request, ledger: Ledger) -> Answer:
+        """Write one heuristic, at no cost.
 
         Raises:
             ValueError: the operator is not a known one.

@@ -1,147 +1,96 @@
-"""The proposer that asks a language model behind any OpenAI-compatible endpoint."""
+"""The proposer that asks language models behind OpenAI-compatible endpoints."""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import math
 import random
-import re
-import time
-from urllib.parse import urlsplit
-
-import openai
-from openai.types.chat import ChatCompletion
+from collections.abc import Sequence
 
 import prompts.render
-from discovery.config import OpenAIProposer
-from discovery.errors import UsageError
-from discovery.proposers.base import Answer, ProposerError, Request
+from discovery.proposers.base import Answer, Ledger, ProposerError, Request
+from discovery.proposers.cache import Cache
+from discovery.proposers.endpoint import Endpoint, Fault, Refused
+from discovery.proposers.settings import Model, OpenAIProposer
 
-ATTEMPTS = 5
-LONGEST_WAIT = 60.0
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-CODE_BLOCK = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py)?[ \t]*\r?\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE | re.I)
+OUTAGE = 300.0
+"""Seconds for which a model that did not answer is not asked again."""
 
 
 class OpenAI:
-    """One model behind one endpoint."""
+    """Several models, drawn by weight for each request; one that fails for good is stood in for by the next drawn.
+
+    Nothing but (seed, number) decides which model is asked first.
+    """
 
     needs_prompt = True
 
-    def __init__(self, config: OpenAIProposer) -> None:
-        """Read the key from its environment variable.
+    def __init__(self, settings: OpenAIProposer, function: str) -> None:
+        """Read the keys from their environment variables; `function` is what answers must define.
 
         Raises:
-            UsageError: the variable is not set, and the endpoint is not on this machine.
+            UsageError: a variable is not set, and its endpoint is not on this machine.
         """
         self.operators = prompts.render.operators()
-        self._config = config
-        self._key = os.environ.get(config.api_key_env, "")
-        if not self._key and urlsplit(config.base_url).hostname not in LOOPBACK:
-            raise UsageError(
-                f"the key for {config.base_url} is missing: set the environment variable {config.api_key_env}"
-                " (or name another one in proposer.api_key_env)"
-            )
-        self._client = openai.AsyncOpenAI(
-            base_url=config.base_url, api_key=self._key or "none", timeout=config.timeout, max_retries=0
-        )
+        self.lookahead = 2 * sum(model.concurrency for model in settings.models)  # or slots wait for the slowest call
+        self._settings = settings
+        self._endpoints = [Endpoint(model, function) for model in settings.models]
+        self._cache = Cache(settings.cache, function) if settings.cache else None
 
-    async def propose(self, request: Request) -> Answer:
-        """Ask the model; passing faults are tried again with growing pauses.
+    async def propose(self, request: Request, ledger: Ledger) -> Answer:
+        """Ask a model; passing faults are tried again with growing pauses, then another model is asked.
 
         Raises:
-            ProposerError: the endpoint refuses, or a fault does not pass.
+            ProposerError: every model refuses, or has a fault that does not pass.
+            BudgetSpent: the budget has no room for another call.
         """
-        for attempt in range(ATTEMPTS):
+        order = drawn([endpoint.model for endpoint in self._endpoints], f"{request.seed}:model:{request.number}")
+        if self._cache and (known := self._cache.find(self._endpoints[order[0]].model, request.prompt)):
+            return known
+        failures: list[ProposerError] = []
+        for endpoint in (self._endpoints[index] for index in order):
             try:
-                return await self._call(request)
-            except openai.APIStatusError as error:
-                if error.status_code not in (408, 409, 429) and error.status_code < 500:
-                    raise self._refused(error) from None
-                fault, wait = f"HTTP {error.status_code}", error.response.headers.get("retry-after", "")
-            except openai.APIConnectionError as error:  # a time-out is one too
-                fault, wait = str(error.__cause__ or error), ""
-            except (_Unusable, ValueError) as error:  # ValueError: JSON cut short
-                fault, wait = str(error), ""
-            if attempt < ATTEMPTS - 1:
-                await asyncio.sleep(_pause(attempt, wait))
-        raise ProposerError(
-            f"no answer from {self._config.base_url} after {ATTEMPTS} attempts ({self._clean(fault)});"
-            " see that the endpoint is up, then `discover resume`"
-        )
+                answer = await self._persist(endpoint, request, ledger)
+            except (Refused, NoAnswer) as error:
+                failures.append(error)
+                continue
+            if self._cache:
+                self._cache.keep(endpoint.model, request.prompt, answer)
+            return answer
+        raise ProposerError("; ".join(dict.fromkeys(str(failure) for failure in failures)))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        for endpoint in self._endpoints:
+            await endpoint.close()
+        if self._cache:
+            self._cache.close()
 
-    async def _call(self, request: Request) -> Answer:
-        started = time.monotonic()
-        reply = await self._client.chat.completions.create(
-            model=self._config.model,
-            messages=[{"role": "user", "content": request.prompt}],
-            temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens,
+    async def _persist(self, endpoint: Endpoint, request: Request, ledger: Ledger) -> Answer:
+        """Ask one model until it answers, at most `attempts` times."""
+        attempts = self._settings.attempts
+        for attempt in range(attempts):
+            try:
+                return await endpoint.ask(request, ledger)
+            except Fault as fault:
+                last = fault
+                endpoint.rest(attempt, self._settings.backoff, fault.wait)
+            except Refused as refused:
+                endpoint.give_up(math.inf, refused)
+                raise
+        times = f"{attempts} attempts" if attempts > 1 else "one attempt"
+        failure = NoAnswer(
+            f"no answer from {endpoint} after {times} ({endpoint.clean(str(last))}); see that the endpoint is up"
         )
-        # An endpoint may answer 200 with a web page (the client then returns a str) or with empty JSON.
-        if not isinstance(reply, ChatCompletion) or not reply.choices:
-            raise _Unusable("the answer is no chat completion")
-        text = reply.choices[0].message.content or ""
-        return Answer(
-            text=text,
-            source=last_code_block(text),
-            model=self._config.model,
-            input_tokens=reply.usage.prompt_tokens if reply.usage else 0,
-            output_tokens=reply.usage.completion_tokens if reply.usage else 0,
-            seconds=time.monotonic() - started,
-        )
-
-    def _refused(self, error: openai.APIStatusError) -> ProposerError:
-        remedy = {
-            401: f"check the key in the environment variable {self._config.api_key_env}",
-            403: f"check what the key in {self._config.api_key_env} may use",
-            404: "check proposer.model and proposer.base_url",
-        }.get(error.status_code, "check the proposer section of the config")
-        return ProposerError(
-            f"{self._config.base_url} refused the model '{self._config.model}' with HTTP {error.status_code}"
-            f" ({self._clean(str(error.message))}); {remedy}, then `discover resume`"
-        )
-
-    def _clean(self, text: str) -> str:
-        """One short line without the key."""
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        return " ".join(text.split())[:200]
+        endpoint.give_up(OUTAGE, failure)
+        raise failure
 
 
-class _Unusable(Exception):
-    """The endpoint answered with something that is no answer."""
+class NoAnswer(ProposerError):
+    """A model did not answer, however often it was asked."""
 
 
-def last_code_block(text: str) -> str | None:
-    """The last fenced Python (or unlabelled) block of an answer; None if there is none."""
-    blocks = CODE_BLOCK.findall(text)
-    return blocks[-1] if blocks else None
-
-
-def _pause(attempt: int, retry_after: str) -> float:
-    """Seconds to wait: what the endpoint asks for, else 1, 2, 4 … with jitter; never more than a minute."""
-    try:
-        wanted = float(retry_after)
-    except ValueError:
-        wanted = 2.0**attempt * random.uniform(0.5, 1.5)
-    return min(max(wanted, 0.0), LONGEST_WAIT)
-
-
-def probe(config: OpenAIProposer) -> str:
-    """One line on whether the endpoint answers and knows the model; sends no prompt, costs nothing."""
-    key = os.environ.get(config.api_key_env, "")
-    client = openai.OpenAI(base_url=config.base_url, api_key=key or "none", timeout=10, max_retries=0)
-    state = "set" if key else "not set"
-    try:
-        models = [model.id for model in client.models.list()]
-    except openai.APIStatusError as error:
-        return f"{config.base_url} answers HTTP {error.status_code} ({config.api_key_env} is {state})"
-    except openai.APIConnectionError:
-        return f"{config.base_url} cannot be reached; start it or correct proposer.base_url"
-    known = "is there" if config.model in models else f"is not among its models ({', '.join(models[:5])})"
-    return f"{config.base_url} answers, model '{config.model}' {known} ({config.api_key_env} is {state})"
+def drawn(models: Sequence[Model], seed: str) -> list[int]:
+    """The models' numbers in the order in which they are asked: each drawn by weight from those not drawn yet."""
+    rng = random.Random(seed)
+    # Sorting by u^(1/w) draws without replacement by weight (Efraimidis and Spirakis, 2006).
+    return sorted(range(len(models)), key=lambda index: -(rng.random() ** (1 / models[index].weight)))

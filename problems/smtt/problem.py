@@ -63,6 +63,10 @@ class TotalTardiness(Problem):
         tfs = LEVELS[:4] if name == "paper" else LEVELS
         return [instance for n, per_cell in SIZES[name].items() for instance in grid(name, (n,), per_cell, tfs)]
 
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """As many instances as the test split has, of the same cells."""
+        return [i for n, per_cell in SIZES["test"].items() for i in grid(f"fresh-{seed}", (n,), per_cell)]
+
     def validate(self, instance: Instance) -> None:
         """Lists of equal length, no negative time."""
         super().validate(instance)

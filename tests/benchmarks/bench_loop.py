@@ -17,11 +17,13 @@ from pathlib import Path
 from discovery.archive import Archive
 from discovery.budget import Budget
 from discovery.candidate import Candidate
-from discovery.config import OpenAIProposer
 from discovery.develop import Developer
+from discovery.ledger import Ledger
 from discovery.loop import search
 from discovery.population import Population, Shape
 from discovery.proposers.base import Answer, Parent, Proposer, Request
+from discovery.proposers.base import Ledger as Calls
+from discovery.proposers.settings import OpenAIProposer
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 from tests.endpoint import MDD_LIKE, completion, endpoint
@@ -29,6 +31,7 @@ from tests.endpoint import MDD_LIKE, completion, endpoint
 CANDIDATES = 10_000
 HTTP_CANDIDATES = 500
 WINDOW = 100
+LOOKAHEAD = 6
 SHAPE = Shape(islands=2, island_size=12, tournament=3, migration_every=100)
 
 
@@ -37,8 +40,9 @@ class MockProposer:
 
     operators = ("create", "mutate", "crossover")
     needs_prompt = True
+    lookahead = LOOKAHEAD
 
-    async def propose(self, request: Request) -> Answer:
+    async def propose(self, request: Request, ledger: Calls) -> Answer:
         """A source of about a kilobyte."""
         source = f"# {request.number}\n" + "x = 1  # a line of an ordinary heuristic\n" * 25
         return Answer(source, source, "mock")
@@ -71,19 +75,19 @@ def run(proposer: Proposer, candidates: int) -> list[float]:
         weights = {"create": 0.1, "mutate": 0.5, "crossover": 0.4}
         people = Population(seeds, shape=SHAPE, weights=weights, seed=1, known={})
         with Archive(folder / "run", "create") as archive:
+            budget = Budget(candidates=candidates)
             develop = Developer(
                 proposer=proposer,
                 evaluator=MockEvaluator(),
                 journal=archive,
+                ledger=Ledger(archive, budget),
                 duplicate_of=people.duplicate_of,
                 bounds=(100.0,) * 100,
                 prompt=lambda draft: render(draft.operator, draft.parents, draft.number),
-                price=lambda answer: 0.0,
                 seed=1,
-                lookahead=6,
+                lookahead=LOOKAHEAD,
             )
-            budget = Budget(candidates=candidates)
-            await search(people, develop, Timed(archive), budget, lookahead=6, observers=[mark])
+            await search(people, develop, Timed(archive), budget, lookahead=LOOKAHEAD, observers=[mark])
         await proposer.close()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -133,8 +137,8 @@ def main() -> None:
     from discovery.proposers.openai import OpenAI
 
     with endpoint(lambda number, request: completion(f"{number}\n" + MDD_LIKE.format(c=number))) as server:
-        config = OpenAIProposer(kind="openai", model="mock", base_url=server.url)
-        marks = run(OpenAI(config), HTTP_CANDIDATES)
+        settings = OpenAIProposer.model_validate({"kind": "openai", "model": "mock", "base_url": server.url})
+        marks = run(OpenAI(settings, "priority"), HTTP_CANDIDATES)
     http = 1000 * (marks[-1] - marks[WINDOW]) / (HTTP_CANDIDATES - 1 - WINDOW)
     print(f"over HTTP: {http:.2f} ms CPU per candidate, the mock server's own share included (target ≤ 10)")
 

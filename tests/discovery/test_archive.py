@@ -10,7 +10,7 @@ import pytest
 from discovery.archive import CREATED, Archive, ArchiveError
 from discovery.candidate import Candidate, Draft
 from discovery.errors import UsageError
-from discovery.proposers.base import Answer, Parent, Request
+from discovery.proposers.base import Answer, Charge, Parent, Request
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
@@ -30,7 +30,7 @@ def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
     """Everything the loop writes about one candidate."""
     draft = candidate.draft
     archive.add_request(draft, Request(draft.number, 0, draft.operator, draft.parents, "prompt"))
-    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5), candidate.cost)
+    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5, candidate.cost))
     archive.commit(candidate, elapsed=1.5)
 
 
@@ -41,7 +41,7 @@ def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
     with Archive(tmp_path / "r", "append") as archive:
         assert archive.recall(DRAFT) == replace(CANDIDATE, evaluations={})
         assert archive.evaluation("0", "train") == TRAIN
-        assert archive.answer(0) == (Answer("text", "def f(): ...", "model", 3, 4, 0.5), 0.5)
+        assert archive.answer(0) == Answer("text", "def f(): ...", "model", 3, 4, 0.5, 0.5)
         assert (archive.committed(), archive.elapsed()) == (1, 1.5)
         assert archive.recall(replace(DRAFT, number=1)) is None
 
@@ -163,3 +163,104 @@ def test_an_interrupted_set_up_is_said_and_not_resumed(tmp_path: Path, mode: str
     (tmp_path / "r" / "archive.db").write_bytes(b"")
     with pytest.raises(UsageError, match=r"set-up of .* was interrupted"):
         Archive(tmp_path / "r", mode)  # type: ignore[arg-type]
+
+
+LATER_TABLES = ("call", "settled")
+"""Tables that archives of earlier versions lack."""
+
+
+def age(folder: Path) -> None:
+    """Make a run's archive one of an earlier version: without the tables of calls, and without an id."""
+    with sqlite3.connect(folder / "archive.db") as db:
+        db.execute("DROP TRIGGER meta_no_DELETE")
+        db.execute("DELETE FROM meta WHERE name = 'id'")
+        for table in LATER_TABLES:
+            db.execute(f"DROP TABLE {table}")
+    db.close()
+
+
+def test_an_archive_of_an_earlier_version_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    """Without tables of calls, and without an id: reading changes nothing, appending makes the tables."""
+    with created(tmp_path) as archive:
+        record(archive)
+    age(tmp_path / "r")
+    with Archive(tmp_path / "r", "read") as archive:
+        assert (archive.committed(), archive.id, archive.open_requests()) == (1, "r", [])
+        assert archive.query("SELECT name FROM sqlite_master WHERE name = 'call'") == []
+    with Archive(tmp_path / "r", "append") as archive:
+        assert archive.calls() == []
+        call = archive.add_call(1, "m", archive.call_key(1, "m", idempotent=True), Charge(5, 0.5))
+        archive.settle(call, "rejected", Charge(), "no", 0.0)
+        assert archive.calls()[0].outcome == "rejected"
+    with (
+        sqlite3.connect(tmp_path / "r" / "archive.db") as db,
+        pytest.raises(sqlite3.IntegrityError, match="append-only"),
+    ):
+        db.execute("DELETE FROM call")
+
+
+def test_an_answer_and_its_settlement_are_one_step(tmp_path: Path) -> None:
+    """If either cannot be written, neither is: a second answer leaves its call open."""
+    with created(tmp_path) as archive:
+        record(archive)
+        archive.add_call(0, "m", "key", Charge(5, 0.5))
+        call = archive.open_call(0)
+        assert call is not None
+        with pytest.raises(ArchiveError, match="what is committed is never changed"):
+            archive.add_answer(0, Answer("second", None, "m", 1, 1, call=call))
+        assert archive.open_call(0) == call
+        assert archive.answer(0).text == "text"  # type: ignore[union-attr]
+
+
+def test_calls_are_told_apart_by_their_keys(tmp_path: Path) -> None:
+    """Keys hold the run's id, the candidate and a count; a call is found by its key, and whether it has ended."""
+    with created(tmp_path) as archive:
+        keys = []
+        for number, model in ((0, "a"), (0, "a"), (1, "a")):
+            keys.append(archive.call_key(number, model, idempotent=False))
+            archive.add_call(number, model, keys[-1], Charge(5, 0.5))
+        assert keys == [f"{archive.id}-0-0", f"{archive.id}-0-1", f"{archive.id}-1-0"]
+        found = archive.find_call(keys[1])
+        assert found is not None
+        assert (found[0].number, found[0].most, found[1]) == (0, Charge(5, 0.5), False)
+        archive.settle(found[0].id, "unusable", Charge(3, 0.25), "", 0.0)
+        assert archive.find_call(keys[1]) == (found[0], True)
+        assert archive.open_call(0).key == keys[0]  # type: ignore[union-attr]
+        assert archive.find_call("nothing") is None
+        assert [record.charge.tokens for record in archive.calls()] == [5, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "same"),
+    [
+        ([None], True),
+        (["lost"], True),
+        (["unreachable"], True),
+        (["lost", "rejected"], True),
+        (["rejected"], False),
+        (["unusable"], False),
+        (["lost", "unusable"], False),
+    ],
+)
+def test_a_key_is_used_again_only_for_what_may_be_under_way(
+    tmp_path: Path, outcomes: list[str | None], same: bool
+) -> None:
+    """A call of unknown outcome is sent again under its key, where the endpoint knows keys; what has ended is not."""
+    with created(tmp_path) as archive:
+        for outcome in outcomes:
+            key = archive.call_key(0, "a", idempotent=True)
+            call = archive.add_call(0, "a", key, Charge(5, 0.5))
+            if outcome is not None:
+                archive.settle(call, outcome, Charge(), "", 0.0)  # type: ignore[arg-type]
+        assert (archive.call_key(0, "a", idempotent=True) == key) == same
+        assert archive.call_key(0, "a", idempotent=False) != key
+        assert archive.call_key(0, "another", idempotent=True) != key
+
+
+def test_half_a_surrogate_pair_from_outside_can_be_kept(tmp_path: Path) -> None:
+    """What an endpoint says may hold one, and no text in a file can: it is replaced, not a crash."""
+    with created(tmp_path) as archive:
+        archive.event("paused", "said \ud800")
+        call = archive.add_call(0, "a", "key", Charge())
+        archive.settle(call, "rejected", Charge(), "said \udfff", 0.0)
+        assert archive.query("SELECT detail FROM settled") == [{"detail": "said ?"}]

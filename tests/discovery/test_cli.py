@@ -275,7 +275,7 @@ def wait_for_candidates(path: Path, count: int) -> None:
 
 def test_a_run_refuses_a_weaker_tier_than_its_config_demands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the machine offers less than `min_isolation`, nothing is written and the remedy is named."""
-    from discovery import session
+    from discovery import create
     from discovery.config import load_config
     from evaluators.sandbox.supervisor import Sandbox
     from evaluators.sandbox.tiers import IsolationUnavailable, Layer
@@ -286,11 +286,11 @@ def test_a_run_refuses_a_weaker_tier_than_its_config_demands(monkeypatch: pytest
         def __init__(self, *, min_tier: str) -> None:
             super().__init__(min_tier=min_tier, layers=~Layer.SECCOMP)
 
-    monkeypatch.setattr(session, "Sandbox", Weak)
+    monkeypatch.setattr(create, "Sandbox", Weak)
     settings = ["evaluation.min_isolation=no-namespaces", f"run.folder={json.dumps(str(tmp_path / 'runs'))}"]
     config, stem = load_config("demo", settings)
     with pytest.raises(IsolationUnavailable, match="offers isolation 'rlimits-only'"):
-        session.create(config, stem, session.Observers(print, print))
+        create.create(config, stem, print)
     assert not (tmp_path / "runs").exists()
 
 
@@ -324,3 +324,37 @@ def test_compare_keeps_files_of_the_same_name_apart(tmp_path: Path) -> None:
     records = json.loads(discover("compare", *arguments, cwd=tmp_path).stdout)
     assert [record["heuristic"] for record in records] == ["a/h.py", "b/h.py"]
     assert records[0]["ratio_gap_pct"] != records[1]["ratio_gap_pct"]
+
+
+def test_a_run_of_an_earlier_version_is_shown_resumed_and_replayed(small_run: Path, tmp_path: Path) -> None:
+    """Archives from before calls were journalled: leaderboard, show, replay, and resume with a larger budget."""
+    from tests.discovery.test_archive import age
+
+    shutil.copytree(small_run, tmp_path, dirs_exist_ok=True)
+    before = rows(tmp_path, "small")
+    age(tmp_path / "runs" / "small")
+    assert rows(tmp_path, "small") == before
+    assert "verdict:" in discover("show", "small/0", cwd=tmp_path).stdout
+    replayed = discover("replay", "small", "--set", "run.name=again", cwd=tmp_path)
+    assert replayed.returncode == 0, replayed.stderr
+    result = discover("resume", "small", "--set", "budget.candidates=32", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "all 32 candidates" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("run.seed=4", "a run that has begun can change"),
+        ("budget.tokns=4", "did you mean 'tokens'?"),
+        ("proposer.kind=openai", "from openai to batch or back only"),
+    ],
+)
+def test_an_amendment_that_is_refused_changes_nothing(small_run: Path, tmp_path: Path, setting: str, said: str) -> None:
+    """One sentence, exit code 2, and the config in force is the old one."""
+    shutil.copytree(small_run, tmp_path, dirs_exist_ok=True)
+    result = discover("resume", "small", "--set", setting, cwd=tmp_path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert said in result.stderr
+    with sqlite3.connect(tmp_path / "runs" / "small" / "archive.db") as db:
+        assert db.execute("SELECT count(*) FROM event WHERE kind = 'amended'").fetchone() == (0,)

@@ -22,20 +22,21 @@ class Stage:
     train: Evaluation = GOOD
     answer_source: str | None = "source"
     committed: Candidate | None = None
-    paid: tuple[Answer, float] | None = None
+    paid: Answer | None = None
     log: list[str] = field(default_factory=list)
     operators: tuple[str, ...] = ("create",)
     needs_prompt: bool = True
+    lookahead: int = 4
 
     async def evaluate(self, source: str, split: str) -> Evaluation:
         """The prepared evaluation of the split."""
         self.log.append(split)
         return self.probe if split == "probe" else self.train
 
-    async def propose(self, request: Request) -> Answer:
+    async def propose(self, request: Request, ledger: object) -> Answer:
         """The prepared answer."""
         self.log.append(f"ask {request.prompt}")
-        return Answer("text", self.answer_source, "model", 10, 20)
+        return Answer("text", self.answer_source, "model", 10, 20, cost=0.5)
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -48,13 +49,13 @@ class Stage:
         """Note that the request was written down."""
         self.log.append("request")
 
-    def answer(self, number: int) -> tuple[Answer, float] | None:
+    def answer(self, number: int) -> Answer | None:
         """What was paid for before."""
         return self.paid
 
-    def add_answer(self, number: int, answer: Answer, cost: float) -> None:
+    def answered(self, number: int, answer: Answer) -> None:
         """Note that the answer was written down."""
-        self.log.append(f"answer {cost}")
+        self.log.append(f"answer {answer.cost}")
 
 
 def develop(stage: Stage, known: dict[str, int] | None = None, lookahead: int = 4) -> Candidate:
@@ -68,10 +69,10 @@ def develop(stage: Stage, known: dict[str, int] | None = None, lookahead: int = 
         proposer=stage,
         evaluator=stage,
         journal=stage,
+        ledger=stage,  # type: ignore[arg-type]
         duplicate_of=duplicate_of,
         bounds=BOUNDS,
         prompt=lambda draft: "prompt",
-        price=lambda answer: 0.5,
         seed=1,
         lookahead=lookahead,
     )
@@ -119,7 +120,7 @@ def test_an_answer_without_code_is_a_recorded_verdict() -> None:
 
 def test_a_paid_answer_is_judged_without_asking() -> None:
     """After a kill between answer and verdict the recorded answer is taken."""
-    stage = Stage(paid=(Answer("text", "source", "model"), 0.25))
+    stage = Stage(paid=Answer("text", "source", "model", cost=0.25))
     candidate = develop(stage)
     assert stage.log == ["probe", "train"]
     assert candidate.cost == 0.25

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from discovery.budget import Budget
+from discovery.budget import Budget, BudgetSpent
 from discovery.candidate import Candidate, Draft
 from discovery.loop import search
 from discovery.population import Population, Shape
@@ -92,3 +92,23 @@ def test_the_time_budget_counts_earlier_sessions_and_always_permits_what_is_reco
     assert budget.permits(1)
     assert not budget.permits(2)
     assert "1 min" in budget.reason
+
+
+def test_a_spent_budget_ends_the_search_where_it_was_refused() -> None:
+    """Candidates before the refused one are committed, those after it are given up; the reason comes back."""
+
+    async def main() -> None:
+        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, known={})
+        journal = Committed()
+
+        async def develop(draft: Draft) -> Candidate:
+            await asyncio.sleep(0.002 * (5 - draft.number))
+            if draft.number == 3:
+                raise BudgetSpent("no tokens left")
+            return Candidate(draft, "x", Verdict.ok, "", 1.0, f"s{draft.number}")
+
+        reason = await search(people, develop, journal, Budget(candidates=10), lookahead=5)
+        assert reason == "no tokens left"
+        assert [candidate.draft.number for candidate in journal] == [0, 1, 2]
+
+    asyncio.run(main())

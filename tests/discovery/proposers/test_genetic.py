@@ -17,6 +17,7 @@ from problems.smtt.exact import solve
 from problems.smtt.instances import generate
 from problems.smtt.problem import Smtt, SmttDispatch, total_tardiness
 from problems.smtt.skeleton import SKELETON
+from tests.discovery.free import Free
 from tests.problems.counter import Counter
 
 ENTRY = SmttDispatch.entry
@@ -39,7 +40,7 @@ UNREADABLE = rule("np.sort(p)")
 
 def propose(proposer: Genetic, operator: str, *parents: Parent, number: int = 0, seed: int = 1) -> Answer:
     """The answer to one request."""
-    return asyncio.run(proposer.propose(Request(number, seed, operator, parents, "")))
+    return asyncio.run(proposer.propose(Request(number, seed, operator, parents, ""), Free()))
 
 
 def read(source: str) -> Node:
