@@ -48,8 +48,8 @@ class Metrics:
     hit_tokens: prompt tokens found in the prefix cache at the first admission; hit_share: those over all prompt tokens.
     preemptions: how often a request lost its KV.
     mean_kv, peak_kv: share of the KV blocks held, over the busy time.
-    fairness: largest over smallest service rate among clients (1 is even), the service rate being
-    Σ (prompt + 2 · output) / Σ E2E over a client's requests, in weighted tokens per second; None for a single client.
+    fairness: largest over smallest service rate among clients (1 is even), which is Σ service / Σ E2E over a client's
+    requests; None for a single client. The service of a request is given, or prompt + 2 · output tokens.
     scheduler_us: wall time of the policy's answers per step in which it was asked, µs; None if it was not measured or
     never asked. It is noisy, and for a sealed policy the way to its process and back is part of it.
     fallbacks: steps done again as FCFS. invalid: answers that were none; first_invalid: what was wrong with the first.
@@ -87,13 +87,16 @@ class Metrics:
         return asdict(self)
 
 
-def metrics(outcome: Outcome, workload: Workload, policy_seconds: float | None = None) -> Metrics:
+def metrics(
+    outcome: Outcome, workload: Workload, policy_seconds: float | None = None, service: Array | None = None
+) -> Metrics:
     """The figures of a run of `workload`.
 
     Args:
         outcome: what `simulate` returned for it.
         workload: the same requests, with the service levels to judge by.
         policy_seconds: wall time that the policy's answers took (`timing.Timed`).
+        service: what each request's service counts as for fairness, shape (n,).
 
     Raises:
         ValueError: the outcome is of another number of requests.
@@ -126,7 +129,7 @@ def metrics(outcome: Outcome, workload: Workload, policy_seconds: float | None =
         preemptions=int(outcome.preemptions.sum()),
         mean_kv=outcome.mean_kv,
         peak_kv=outcome.peak_kv,
-        fairness=fairness(outcome, workload),
+        fairness=fairness(outcome, workload, service),
         scheduler_us=_per_step(policy_seconds, outcome.asked_steps),
         steps=outcome.steps,
         asked_steps=outcome.asked_steps,
@@ -155,17 +158,20 @@ def spread(values: Array, counts: Array | None = None) -> Spread:
     return Spread(float(values[order] @ weights / ends[-1]), *map(float, quantiles))
 
 
-def fairness(outcome: Outcome, workload: Workload) -> float | None:
+def fairness(outcome: Outcome, workload: Workload, service: Array | None = None) -> float | None:
     """Largest over smallest service rate among clients; None for a single client.
 
     In a run that serves all, what each client gets in all is given by the workload; so the rate counts, at which the
-    client was served while it had requests: Σ weighted tokens / Σ E2E.
+    client was served while it had requests: Σ service / Σ E2E. Tokens of prompts and outputs take unlike times, so that
+    clients with unlike requests have unlike rates on an idle engine too; with the seconds that each request would take
+    alone as its service, an idle engine is even.
     """
     clients, which = np.unique(workload.client, return_inverse=True)
     if len(clients) < 2:
         return None
-    tokens = SERVICE_WEIGHTS[0] * workload.prompt + SERVICE_WEIGHTS[1] * workload.output
-    rates = np.bincount(which, tokens) / np.bincount(which, outcome.finish - workload.arrival)
+    if service is None:
+        service = SERVICE_WEIGHTS[0] * workload.prompt + SERVICE_WEIGHTS[1] * workload.output
+    rates = np.bincount(which, service) / np.bincount(which, outcome.finish - workload.arrival)
     return float(rates.max() / rates.min())
 
 

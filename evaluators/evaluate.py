@@ -69,7 +69,13 @@ def _attempt(
         return Evaluation(fault.verdict, fault.detail, (), 0.0, "")
     costs = tuple(problem.cost(instance, decision) for instance, decision in zip(instances, decisions, strict=True))
     signature = hashlib.sha256(b"".join(_bytes(decision) + b"|" for decision in decisions)).hexdigest()[:32]
-    return Evaluation(Verdict.ok, "", costs, cpu, signature)
+    return Evaluation(Verdict.ok, "", costs, cpu, signature, _reports(problem, instances, decisions))
+
+
+def _reports(problem: Problem, instances: Sequence[Instance], decisions: Sequence[Array]) -> dict[str, float]:
+    """Means of the problem's own figures over the instances."""
+    each = [problem.reports(instance, decision) for instance, decision in zip(instances, decisions, strict=True)]
+    return {name: float(np.mean([figures[name] for figures in each])) for name in (each[0] if each else ())}
 
 
 def _decide(

@@ -109,13 +109,18 @@ class Record:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
 
+Maker = tuple[type[Record] | None, tuple[str | tuple[str, ...], ...], int]
+"""How an argument is made: its class, None for a plain one; its fields, or several for one value; its first value."""
+
+
 @cache
-def makers(records: str) -> list[tuple[type[Record] | None, tuple[str, ...], int]]:
-    """For each argument that `records` describes: its class, None for a plain one; its fields; its first value."""
-    found: list[tuple[type[Record] | None, tuple[str, ...], int]] = []
+def makers(records: str) -> list[Maker]:
+    """How each argument that `records` describes is made."""
+    found: list[Maker] = []
     start = 0
     for name, fields in wire.parse_records(records):
-        found.append((type(name, (Record,), {}) if fields else None, fields, start))
+        parts = tuple(tuple(field.split("|")) if "|" in field else field for field in fields)
+        found.append((type(name, (Record,), {}) if fields else None, parts, start))
         start += len(fields) or 1
     return found
 
@@ -128,14 +133,14 @@ def gather(records: str, values: list[Any]) -> list[Any]:
     ]
 
 
-def spread(fields: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
-    """Values by field; the rows of an array, or its numbers, where a field names several: `a|b`."""
+def spread(fields: tuple[str | tuple[str, ...], ...], values: list[Any]) -> dict[str, Any]:
+    """Values by field; the rows of an array, or its numbers, where several fields share a value."""
     found: dict[str, Any] = {}
     for field, value in zip(fields, values, strict=True):
-        if "|" in field:
-            found.update(zip(field.split("|"), value if value.ndim > 1 else value.tolist(), strict=True))
-        else:
+        if isinstance(field, str):
             found[field] = value
+        else:
+            found.update(zip(field, value if value.ndim > 1 else value.tolist(), strict=True))
     return found
 
 

@@ -91,6 +91,10 @@ class BatchOrdering(Problem):
         """Small instances whose optima can be proved; `large`: 50 to 300 requests drawn from traces."""
         return standard_split(name, self.objective)
 
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """As many as the test split has, of the same families."""
+        return standard_split("test", self.objective, f"-fresh-{seed}")
+
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
         """As for every problem; a list `id` may name the requests, and is not kept."""
         values = dict(record)

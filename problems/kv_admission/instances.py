@@ -41,11 +41,11 @@ SPLITS: dict[str, Counts] = {
 """Instances by family and size; the size of `small` and `jaillet-…` is drawn."""
 
 
-def standard_split(name: str) -> Sequence[Instance]:
-    """All instances of a split, family by family."""
+def standard_split(name: str, like: str = "") -> Sequence[Instance]:
+    """All instances of a split, family by family; of any other name, as many as the split `like` has."""
     return [
         generate(name, family, n, index)
-        for family, sizes in SPLITS[name].items()
+        for family, sizes in SPLITS[like or name].items()
         for n, count in sizes.items()
         for index in range(count)
     ]

@@ -96,6 +96,10 @@ itself; put last, it lets others pass."""
         """Lengths and arrivals like public traces', apart from a family that is bound by memory; see `instances`."""
         return standard_split(name)
 
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """As many as the test split has, of the same families."""
+        return standard_split(f"fresh-{seed}", like="test")
+
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
         """As usual; a list `id` may name the requests, each once. It is checked, not kept."""
         if "id" in record:

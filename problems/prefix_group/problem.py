@@ -72,6 +72,15 @@ are `np.inf`, the batch is closed early and the next one opened; an empty batch 
             for index in range(count)
         ]
 
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """As many as the test split has, of the same families."""
+        return [
+            generate(f"fresh-{seed}", family, n, index)
+            for family in SEARCHED
+            for n, count in SIZES["test"].items()
+            for index in range(count)
+        ]
+
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
         """Make an instance from a JSON record of lists and numbers; `ids` of the requests are checked, not kept."""
         ids = check_ids(record.get("ids"), record.get("leaf"), name)

@@ -54,12 +54,12 @@ class Family:
 
 
 FAMILIES = {
-    "conversation": Family(32.0, 256, 8192),
-    "code": Family(9.0, 200, 8192),
-    "mooncake": Family(3.6, 160, 16384),
-    "agents": Family(14.0, 240, 16384),
+    "conversation": Family(32.0, 200, 8192),
+    "code": Family(9.0, 120, 8192),
+    "mooncake": Family(3.6, 80, 16384),
+    "agents": Family(14.0, 120, 16384),
 }
-WINDOWS = {"probe": 1, "train": 2, "validation": 4, "test": 8}
+WINDOWS = {"probe": 1, "train": 2, "validation": 2, "test": 4}
 """Windows of each family; in the order of time."""
 SPLITS = tuple(WINDOWS)
 

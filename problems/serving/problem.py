@@ -26,6 +26,7 @@ from problems.base import (
 from problems.serving.bounding import least_times
 from problems.serving.costs import Objective, cost_of, figures
 from problems.serving.instances import SPLITS, CostVector, from_lists, settings_of, standard_split, traffic_of
+from problems.serving.skeleton import skeleton
 
 HERE = Path(__file__).parent
 STEPS_PER_TOKEN = 2
@@ -86,6 +87,7 @@ class ServingProblem(Problem):
     )
     splits = tuple(SPLITS)
     baselines = HERE / "policies"
+    skeleton = skeleton(VIEW)
     instance_fields = ("arrival", "prompt", "output", "predicted", "ttft", "tpot")
     instance_scalars = ("blocks",)
     hints = (
@@ -179,7 +181,7 @@ class Serving(ServingProblem):
     name = "serving"
     objective = "latency"
     best_baseline = "sjf"
-    seeds = ("fcfs", "sjf")
+    seeds = ("fcfs", "sjf", "lpm")
     brief = MODEL.format(
         goal="Minimise the mean normalised latency: the mean over all requests of (finish - arrival) / output tokens."
     )
@@ -190,8 +192,8 @@ class ServingSlo(ServingProblem):
 
     name = "serving_slo"
     objective = "slo"
-    best_baseline = "sjf"
-    seeds = ("fcfs", "sjf")
+    best_baseline = "slai"
+    seeds = ("fcfs", "sjf", "lpm")
     brief = MODEL.format(
         goal="Minimise the mean over all requests of TTFT / (its objective) + TPOT / (its objective), halved, where"
         " TTFT = first token - arrival and TPOT = (finish - first token) / (output tokens - 1)."

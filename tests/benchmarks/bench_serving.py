@@ -10,7 +10,7 @@ from evaluators.heuristic import find_heuristic
 from evaluators.sandbox.supervisor import Sandbox
 from problems.serving.problem import Serving
 
-REPEATS = 5
+REPEATS = 3
 
 
 def show(what: str, figure: str, target: str = "") -> None:
@@ -32,7 +32,9 @@ def main() -> None:
                 sealed.append(evaluate(problem, source, train, sandbox, Allowance()).cpu_seconds)
                 own.append(time.process_time() - before)
                 wall.append(time.perf_counter() - began)
-            figure = f"{statistics.median(wall):.2f} s wall, {statistics.median(own) + statistics.median(sealed):.2f} s CPU"
+            figure = (
+                f"{statistics.median(wall):.2f} s wall, {statistics.median(own) + statistics.median(sealed):.2f} s CPU"
+            )
             show(f"one candidate on train ({len(train)} slices), {name}", figure, "≤ 3 s" if name == "sjf" else "")
     requests = sum(len(instance["arrival"]) for instance in train)
     began = time.perf_counter()

@@ -79,9 +79,15 @@ def test_single_tokens_have_no_pace() -> None:
 
 
 def test_fairness_is_the_ratio_of_service_rates() -> None:
-    """Client 7 gets 300 + 2·50 weighted tokens in 4 s, client 2 gets 100 in 2 s: 100/s against 50/s."""
+    """Client 7 gets 300 + 2·50 weighted tokens in 4 s, client 2 gets 100 in 2 s: 100/s against 50/s.
+
+    With seconds alone as service, the clients are slowed down by 4 / 1 and 2 / 1.
+    """
     workload = Workload.of("two", [0.0, 0.0, 0.0], [100, 200, 80], [25, 25, 10], client=[7, 7, 2])
     assert fairness(outcome_of([0.1] * 3, [1.0, 3.0, 2.0]), workload) == pytest.approx(2.0)
+    alone = np.array([0.25, 0.75, 1.0])
+    assert fairness(outcome_of([0.1] * 3, [1.0, 3.0, 2.0]), workload, alone) == pytest.approx(2.0)
+    assert fairness(outcome_of([0.1] * 3, [0.25, 0.75, 1.0]), workload, alone) == pytest.approx(1.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e3), st.integers(1, 9)), min_size=1, max_size=30))

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from problems.base import Argument, Entry, Record
+from problems.base import Argument, Companion, Entry, Record
 
 REQUESTS = Record("requests", "those who wait", (Argument("prompt", "lengths"), Argument("output", "lengths")))
 STATE = Record("state", "the machine", (Argument("now", "time", "scalar"),))
@@ -41,3 +41,12 @@ def test_impossible_entries_are_refused() -> None:
         replace(STATE, fields=())
     with pytest.raises(ValueError, match="takes no records"):
         replace(ENTRY, driver="dispatch")
+    with pytest.raises(ValueError, match="only the driver 'interactive' can ask companions"):
+        replace(ENTRY, driver="once", companions=(Companion("limit", "how many"),))
+
+
+def test_companions_are_asked_too() -> None:
+    """The entry function comes first; without companions it is the only one."""
+    both = replace(ENTRY, companions=(Companion("limit", "how many"), Companion("hold", "who waits", told=False)))
+    assert both.functions == ("priority", "limit", "hold")
+    assert ENTRY.functions == ("priority",)

@@ -87,3 +87,12 @@ def test_hints_are_the_problems_own() -> None:
         assert all(any(hint in text for hint in problem.hints) for text in texts)
     assert not any("job" in hint for hint in Counter.hints)
     assert "(" in render("create", {**facts("smtt"), "hints": ()}, (), "1:1")
+
+
+def test_companions_are_told_unless_they_are_not_for_models() -> None:
+    """A prompt names the functions a file may define beside its own; a problem without any says nothing of it."""
+    text = render("create", facts("serving"), (), "1:1")
+    assert "- `rank_running`: shown the running requests" in text
+    assert "- `admit_limit`: " in text
+    assert "layer_groups" not in text
+    assert "may also define" not in render("create", facts("kv_admission"), (), "1:1")

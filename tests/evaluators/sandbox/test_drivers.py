@@ -217,3 +217,24 @@ def test_records_that_do_not_add_up_are_our_error(sandbox: Sandbox, count: int, 
     values = [np.zeros(2)] * count
     with sandbox.open("def f(*x): return 0") as session, pytest.raises(ValueError, match="do not make"):
         session.ask("f", values, dispatch=dispatch, records=RECORDS)
+
+
+def test_which_functions_are_defined(sandbox: Sandbox) -> None:
+    """Only what can be called counts, names never seen are no fault, and the session goes on."""
+    with sandbox.open("from math import sqrt\ng = 3\nh = lambda x: x\ndef f(x): return x + 1") as session:
+        assert session.defined(["f", "g", "h", "sqrt", "missing"]) == {"f", "h", "sqrt"}
+        assert session.defined(["missing"]) == frozenset()
+        assert session.ask("f", [np.array([1])]).tolist() == [2]
+
+
+def test_a_wrong_number_of_answers_about_functions_is_refused(sandbox: Sandbox) -> None:
+    """A candidate that tampers with what says which functions there are ends with a protocol error, not with trust."""
+    source = """
+import sys
+import numpy as np
+wire = sys._getframe(1).f_globals["wire"]
+wire.pack_array = lambda array, pack=wire.pack_array: pack(np.zeros(7))
+"""
+    with pytest.raises(CandidateFault) as caught, sandbox.open(source) as session:
+        session.defined(["f", "g"])
+    assert caught.value.verdict is Verdict.protocol_error

@@ -51,7 +51,7 @@ def test_who_can_carry_it_out(name: str) -> None:
 
 def test_fcfs_leaves_everything_as_it_is() -> None:
     """The file decides as the engine without any policy, preemptions included."""
-    instance = generate("conversation", 1)
+    instance = changed(generate("conversation", 1), blocks=4000)
     ours, none = serve(instance, policy("fcfs")), serve(instance)
     assert none.preemptions.sum() > 0
     np.testing.assert_array_equal(ours.finish, none.finish)
