@@ -55,7 +55,7 @@ class Family:
 
 FAMILIES = {
     "conversation": Family(32.0, 200, 8192),
-    "code": Family(9.0, 120, 8192),
+    "code": Family(5.0, 120, 8192),
     "mooncake": Family(3.6, 80, 16384),
     "agents": Family(14.0, 120, 16384),
 }

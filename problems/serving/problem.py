@@ -180,7 +180,7 @@ class Serving(ServingProblem):
 
     name = "serving"
     objective = "latency"
-    best_baseline = "sjf"
+    best_baseline = "slai"
     seeds = ("fcfs", "sjf", "lpm")
     brief = MODEL.format(
         goal="Minimise the mean normalised latency: the mean over all requests of (finish - arrival) / output tokens."

@@ -94,9 +94,7 @@ def test_engines_refuse_what_they_cannot_do() -> None:
     """vLLM has no `hold`, and says who has; the core runs everywhere but in SGLang; nobody does `swap` yet."""
     holder = Trusted({"hold": lambda shown: np.zeros(int(shown.running))})
     require_engine(holder, "sim")
-    with pytest.raises(
-        UnsupportedFunction, match="'vllm' cannot carry out 'hold'; engines that can: sim, torch"
-    ):
+    with pytest.raises(UnsupportedFunction, match="'vllm' cannot carry out 'hold'; engines that can: sim, torch"):
         require_engine(holder, "vllm")
     with pytest.raises(UnsupportedFunction, match="no engine of ours"):
         require_engine(Trusted({"swap": lambda shown: 0}), "sim")

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 BUDGET = 512
-OFFSET = 2.0
-"""Mean batch times kept in reserve: one for the batch that brings the token, one for the batch that may go before."""
+OFFSET = 3.0
+"""Mean batch times kept in reserve: for the batch that brings the token, for the one that may go before it, and since
+either may be longer than the mean."""
 RECENT = 0.1
 """Weight of the newest batch in the mean."""
 

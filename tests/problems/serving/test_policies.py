@@ -16,9 +16,9 @@ BEYOND_VLLM = {"slai", "layered_prefill", "flowprefill"}
 
 
 def test_all_are_there() -> None:
-    """The thirteen that the reference asks for."""
+    """The thirteen that the reference asks for, and one that combines two."""
     names = """fcfs sjf lpm sarathi_512 sarathi_2048 slai layered_prefill batchllm fairbatching flowprefill fastswitch
-        layerkv nanoflow"""
+        layerkv nanoflow sjf_256"""
     assert sorted(names.split()) == NAMES
 
 
@@ -268,3 +268,11 @@ def test_nanoflow_has_a_dense_batch_of_constant_size() -> None:
     assert answer("nanoflow", "token_budget", view_of([{}] * 9)) == 2048
     assert answer("nanoflow", "token_budget", view_of([{}], max_tokens=1024)) == 1024
     assert order("nanoflow", view_of([{"computed": 3, "output": 0}, {}]), "rank_running") == [1, 0]
+
+
+def test_sjf_in_small_steps_is_both() -> None:
+    """The order of SJF, and decodes that wait for 256 tokens at most."""
+    assert order("sjf_256", view_of(waiting=[{"predicted": 50}, {"predicted": 20}])) == [1, 0]
+    assert answer("sjf_256", "token_budget", view_of([{}])) == 256
+    instance = small([0.0, 0.1], [100, 8000], [200, 5])
+    assert serve(instance, policy("sjf_256")).longest_gap[0] < 0.008
