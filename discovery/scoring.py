@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from evaluators.evaluation import Evaluation
@@ -39,6 +39,7 @@ class Score:
     classes: dict[str, Gaps]
     cpu_ms_per_instance: float | None
     bound_kinds: dict[str, int]
+    reports: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """A flat record; the keys of `Gaps` are there in every case."""
@@ -50,6 +51,7 @@ class Score:
             "instances": self.instances,
             "cpu_ms_per_instance": self.cpu_ms_per_instance,
             "bound_kinds": self.bound_kinds,
+            **({"reports": dict(self.reports)} if self.reports else {}),
             "classes": {name: asdict(gaps) for name, gaps in self.classes.items()},
         }
 
@@ -66,4 +68,5 @@ def score(evaluation: Evaluation, instances: Sequence[Bounded]) -> Score:
         classes=by_class(evaluation.costs, bounds, [i.classes for i in instances]) if ok else {},
         cpu_ms_per_instance=1000 * evaluation.cpu_seconds / len(instances) if ok else None,
         bound_kinds=dict(Counter(instance.kind for instance in instances)),
+        reports=evaluation.reports,
     )

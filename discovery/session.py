@@ -218,6 +218,8 @@ class _Session:
             "signature": entry.signature,
             "arguments": entry.arguments,
             "returns": entry.returns,
+            "companions": entry.companions,
+            "hints": self.problem.hints,
         }
         return prompts.render.render(draft.operator, facts, draft.parents, f"{self.config.run.seed}:{draft.number}")
 

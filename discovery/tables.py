@@ -68,7 +68,8 @@ def score_table(heuristic: str, problem: str, split: str, result: Score) -> Tabl
         for name, gaps in {"all": result.gaps, **result.classes}.items():
             figures = (gaps.ratio_gap_pct, gaps.mean_gap_pct, gaps.median_gap_pct)
             table.add_row(name, str(gaps.instances), *map(_optional, figures), str(gaps.zero_bound_missed))
-        table.caption = f"{result.cpu_ms_per_instance:.3g} ms CPU per instance"
+        reports = (f"{name} {value:.3g}" for name, value in result.reports.items())
+        table.caption = " · ".join([f"{result.cpu_ms_per_instance:.3g} ms CPU per instance", *reports])
     return table
 
 

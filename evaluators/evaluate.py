@@ -10,6 +10,7 @@ import numpy as np
 
 from evaluators.evaluation import Evaluation
 from evaluators.sandbox.limits import Limits
+from evaluators.sandbox.session import Session
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 from problems.base import Array, Instance, InvalidDecision, Problem
@@ -68,7 +69,13 @@ def _attempt(
         return Evaluation(fault.verdict, fault.detail, (), 0.0, "")
     costs = tuple(problem.cost(instance, decision) for instance, decision in zip(instances, decisions, strict=True))
     signature = hashlib.sha256(b"".join(_bytes(decision) + b"|" for decision in decisions)).hexdigest()[:32]
-    return Evaluation(Verdict.ok, "", costs, cpu, signature)
+    return Evaluation(Verdict.ok, "", costs, cpu, signature, _reports(problem, instances, decisions))
+
+
+def _reports(problem: Problem, instances: Sequence[Instance], decisions: Sequence[Array]) -> dict[str, float]:
+    """Means of the problem's own figures over the instances."""
+    each = [problem.reports(instance, decision) for instance, decision in zip(instances, decisions, strict=True)]
+    return {name: float(np.mean([figures[name] for figures in each])) for name in (each[0] if each else ())}
 
 
 def _decide(
@@ -81,14 +88,26 @@ def _decide(
         return [decision for decisions, _ in parts for decision in decisions], sum(cpu for _, cpu in parts)
     decisions = []
     with sandbox.open(source, allowance.limits(problem, instances)) as session:
+        functions = _functions(problem, session)
         for instance in instances:
             try:
-                decision = problem.decide(instance, session.ask)
+                decision = problem.decide_with(instance, session.ask, functions)
                 problem.check(instance, decision)
             except InvalidDecision as error:
                 raise CandidateFault(Verdict.invalid_decision, str(error)) from error
             decisions.append(decision)
         return decisions, session.cpu_seconds
+
+
+def _functions(problem: Problem, session: Session) -> frozenset[str]:
+    """Which functions of the entry the heuristic defines, at least one; not asked where there is but one."""
+    entry = problem.entry
+    if not entry.companions:
+        return frozenset((entry.function,))
+    functions = session.defined(entry.functions)
+    if not functions:
+        session.require(entry.function)
+    return functions
 
 
 def _asked_again(count: int) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from evaluators.verdict import Verdict
 
@@ -11,7 +12,8 @@ from evaluators.verdict import Verdict
 class Evaluation:
     """The outcome of one evaluation.
 
-    `costs`: one per instance, in their order, empty unless the verdict is ok; `signature`: a hash of all decisions.
+    `costs`: one per instance, in their order, empty unless the verdict is ok; `signature`: a hash of all decisions;
+    `reports`: means over the instances of what the problem reports beside the cost, by name.
     """
 
     verdict: Verdict
@@ -19,3 +21,4 @@ class Evaluation:
     costs: tuple[float, ...]
     cpu_seconds: float
     signature: str
+    reports: Mapping[str, float] = field(default_factory=dict)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from enum import StrEnum
 
+from problems.errors import Unanswered
+
 DETAIL_LENGTH = 600
 
 
@@ -33,7 +35,7 @@ class Verdict(StrEnum):
     """Ours: retried, never counted against the candidate."""
 
 
-class CandidateFault(Exception):
+class CandidateFault(Unanswered):
     """The candidate's own fault.
 
     `detail` may hold text of the candidate's choosing, made harmless by `harmless`.
@@ -45,7 +47,7 @@ class CandidateFault(Exception):
         super().__init__(f"{verdict}: {self.detail}")
 
 
-class InfrastructureError(Exception):
+class InfrastructureError(Unanswered):
     """A fault of ours or of the machine; it says nothing about the candidate."""
 
 

@@ -15,13 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from problems.entry import Argument as Argument  # so that a problem's file needs but one import
+from problems.entry import Companion as Companion
 from problems.entry import Entry as Entry
+from problems.entry import Record as Record
 from problems.errors import InstanceError as InstanceError
 from problems.errors import InvalidDecision as InvalidDecision
 from problems.errors import ProblemError as ProblemError
+from problems.errors import Unanswered as Unanswered
 from problems.skeleton import Skeleton
 
 Array = NDArray[Any]
+
+HINTS = (
+    "Consider which of the known rules goes wrong where, and what it overlooks.",
+    "Consider a smooth trade-off where known rules switch abruptly.",
+    "Consider the distribution of the values, not only the single item.",
+    "Consider how much remains in total, and how that should change the rule.",
+    "Consider what a choice made now takes away from those that come later.",
+    "Consider which of the given quantities the known rules leave unused.",
+)
+"""They fit any problem; one that knows better gives its own."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +90,24 @@ class Bound:
 class Ask(Protocol):
     """Puts one question to a heuristic and returns its answer; how trusted code reaches untrusted code."""
 
-    def __call__(self, function: str, arrays: Sequence[Array], *, dispatch: bool = False) -> Array:
+    def __call__(self, function: str, arrays: Sequence[Array], *, dispatch: bool = False, records: str = "") -> Array:
         """Call `function` on copies of `arrays` (0-d arrays arrive as numbers) and return its raw answer.
 
-        With `dispatch`, `function` is called for every job in turn and the answer is the order of the jobs.
+        With `dispatch`, `function` is called for every job in turn and the answer is the order of the jobs. With
+        `records` (`Entry.records`), `arrays` are those of `Entry.inputs`, and `function` gets them as attributes.
+
+        Raises:
+            Unanswered: there is no answer, by the heuristic's fault or the sandbox's; let it pass.
+            ValueError: the question cannot be put.
         """
 
 
 class Problem(ABC):
-    """A scheduling problem. The defaults fit a problem whose decision is a permutation of n jobs."""
+    """A scheduling problem. The defaults fit a problem whose decision is a permutation of n jobs.
+
+    A problem whose entry is `interactive` overrides `decide` (simulate, ask, return what was decided), `check` (from
+    the instance alone, whatever `decide` did) and `cost`.
+    """
 
     name: ClassVar[str]
     entry: ClassVar[Entry]
@@ -103,6 +125,12 @@ class Problem(ABC):
     """For the genetic proposer, where the answer is no score: the file around the expression it evolves."""
     bounds: ClassVar[Path | None] = None
     """Folder of stored bounds (JSON lines); a bound that is not there is computed."""
+    instance_fields: ClassVar[tuple[str, ...]] = ()
+    """What a user's own instance lists, one number per job; if empty, the entry's plain vector arguments."""
+    instance_scalars: ClassVar[tuple[str, ...]] = ()
+    """What a user's own instance gives as one number each; arrays without dimensions in the instance."""
+    hints: ClassVar[tuple[str, ...]] = HINTS
+    """What a model may be told to consider, one at a time, so that equal parents do not give equal prompts."""
 
     @abstractmethod
     def split(self, name: str) -> Sequence[Instance]:
@@ -128,23 +156,28 @@ class Problem(ABC):
         """A certified lower bound on the cost of every decision."""
 
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
-        """Make an instance from a JSON record holding one list of numbers for each vector argument.
+        """Make an instance from a JSON record: a list of numbers for each vector, a number for each scalar.
 
         Raises:
             InstanceError: a key is missing or unknown, or the values break a rule of the problem.
         """
-        fields = [argument.name for argument in self.entry.arguments if argument.shape == "vector"]
+        vectors = self.instance_fields or self._plain_vectors()
+        fields = (*vectors, *self.instance_scalars)
+        if not fields:
+            raise InstanceError(f"{name}: {self.name} reads no instances; it names no `instance_fields`")
         if unknown := sorted(set(record) - set(fields)):
             raise InstanceError(f"{name}: unknown key '{unknown[0]}'; expected {', '.join(fields)}")
         if missing := [field for field in fields if field not in record]:
             raise InstanceError(f"{name}: key '{missing[0]}' is missing; expected {', '.join(fields)}")
-        instance = Instance(name, {field: as_vector(record[field], f"{name}: '{field}'") for field in fields})
+        arrays = {field: as_vector(record[field], f"{name}: '{field}'") for field in vectors}
+        arrays |= {field: as_scalar(record[field], f"{name}: '{field}'") for field in self.instance_scalars}
+        instance = Instance(name, arrays)
         self.validate(instance)
         return instance
 
     def validate(self, instance: Instance) -> None:
         """Refuse an instance that breaks a rule of the problem, by raising `InstanceError`."""
-        lengths = {name: len(array) for name, array in instance.arrays.items()}
+        lengths = {name: len(array) for name, array in instance.arrays.items() if array.ndim}
         if len(set(lengths.values())) > 1:
             raise InstanceError(f"{instance.name}: lists of different lengths: {lengths}; give one value per job")
 
@@ -154,20 +187,33 @@ class Problem(ABC):
 
     def decide(self, instance: Instance, ask: Ask) -> Array:
         """Put the questions of one instance to a heuristic, numbers as floats, and return its decision, unchecked."""
-        vectors = [argument.name for argument in self.entry.arguments if argument.shape == "vector"]
-        arrays = [instance[name].astype(np.float64) for name in vectors]
-        if self.entry.driver != "dispatch":
-            return ask(self.entry.function, arrays)
-        keys = [instance[name] for name in reversed(self.entry.shown_by)]
+        entry = self.entry
+        if entry.driver != "dispatch":
+            arrays = [instance[value.name].astype(np.float64) for value in entry.inputs]
+            return ask(entry.function, arrays, records=entry.records)
+        arrays = [instance[name].astype(np.float64) for name in self._plain_vectors()]
+        keys = [instance[name] for name in reversed(entry.shown_by)]
         shown = np.lexsort(keys) if keys else np.arange(len(arrays[0]))
-        answer = ask(self.entry.function, [array[shown] for array in arrays], dispatch=True)
+        answer = ask(entry.function, [array[shown] for array in arrays], dispatch=True)
         check_permutation(answer, len(shown))
         order: Array = shown[answer]
         return order
 
+    def decide_with(self, instance: Instance, ask: Ask, functions: frozenset[str]) -> Array:
+        """The same for a heuristic that defines `functions` of the entry's: what problems with companions override."""
+        return self.decide(instance, ask)
+
+    def reports(self, instance: Instance, decision: Array) -> Mapping[str, float]:
+        """Figures of a checked decision that are shown beside the cost, by name; none for most problems."""
+        return {}
+
     def check(self, instance: Instance, decision: Array) -> None:
         """Raise `InvalidDecision` unless `decision` is one; the default asks for a permutation of the jobs."""
-        check_permutation(decision, len(next(iter(instance.arrays.values()))))
+        check_permutation(decision, next(len(array) for array in instance.arrays.values() if array.ndim))
+
+    def _plain_vectors(self) -> tuple[str, ...]:
+        arguments = self.entry.arguments
+        return tuple(a.name for a in arguments if isinstance(a, Argument) and a.shape == "vector")
 
 
 class Digested(Protocol):
@@ -199,6 +245,25 @@ def as_vector(values: object, what: str) -> Array:
     if not np.isfinite(array).all():
         raise InstanceError(f"{what} holds a number that is not finite")
     return array
+
+
+def as_scalar(value: object, what: str) -> Array:
+    """A finite number as an array without dimensions: int64 if it is whole, float64 otherwise.
+
+    Raises:
+        InstanceError: `value` is not a finite number.
+    """
+    if type(value) not in (int, float):
+        raise InstanceError(f"{what} must be a number")
+    return as_vector([value], what).reshape(())
+
+
+def check_scores(answer: Array, n: int) -> None:
+    """Raise `InvalidDecision` unless `answer` holds one score for each of n things; infinite ones are allowed."""
+    if answer.shape != (n,):
+        raise InvalidDecision(f"expected scores of shape ({n},), got {answer.shape}")
+    if n and math.isnan(answer.min()):  # NaN if there is one
+        raise InvalidDecision(f"score {int(np.isnan(answer).argmax())} of {n} is NaN")
 
 
 def check_permutation(decision: Array, n: int) -> None:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from problems.base import Array, Bound, Instance, InstanceError, InvalidDecision, Problem, ProblemError, digest
+import numpy as np
+
+from problems.base import (
+    Array,
+    Ask,
+    Bound,
+    Instance,
+    InstanceError,
+    InvalidDecision,
+    Problem,
+    ProblemError,
+    Unanswered,
+    digest,
+)
 
 
 class Checked:
@@ -32,6 +45,23 @@ class Checked:
             raise ProblemError(f"problem '{self._problem.name}': split('{name}') holds no instance")
         return instances
 
+    def parse(self, record: Mapping[str, object], name: str) -> Instance:
+        """A user's own instance."""
+        with self._guard(f"parse() of {name}"):
+            return self._problem.parse(record, name)
+
+    def decide(self, instance: Instance, ask: Ask) -> Array:
+        """The decision of a heuristic with the entry function alone."""
+        return self.decide_with(instance, ask, frozenset((self._problem.entry.function,)))
+
+    def decide_with(self, instance: Instance, ask: Ask, functions: frozenset[str]) -> Array:
+        """The decision, an array; questions that get no answer end it as they must."""
+        with self._guard(f"decide() of {instance.name}"):
+            decision = self._problem.decide_with(instance, ask, functions)
+            if not isinstance(decision, np.ndarray):
+                raise TypeError(f"expected an array, got {type(decision).__name__}")
+        return decision
+
     def cost(self, instance: Instance, decision: Array) -> float:
         """The cost, a finite number."""
         with self._guard(f"cost() of {instance.name}"):
@@ -53,11 +83,16 @@ class Checked:
         with self._guard(f"check() of {instance.name}"):
             self._problem.check(instance, decision)
 
+    def reports(self, instance: Instance, decision: Array) -> Mapping[str, float]:
+        """The figures beside the cost."""
+        with self._guard(f"reports() of {instance.name}"):
+            return {name: float(value) for name, value in self._problem.reports(instance, decision).items()}
+
     @contextmanager
     def _guard(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (InstanceError, InvalidDecision, ProblemError):
+        except (InstanceError, InvalidDecision, ProblemError, Unanswered):
             raise
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -13,3 +13,7 @@ class ProblemError(RuntimeError):
 
 class InvalidDecision(ValueError):
     """A heuristic's answer is not a decision of the problem; the message says what is wrong with it."""
+
+
+class Unanswered(Exception):
+    """A question put to a heuristic got no answer: its own fault, or the sandbox's; a problem's code lets it pass."""

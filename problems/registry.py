@@ -16,6 +16,13 @@ from problems.checked import Checked
 BUILT_IN = {
     "smtt_dispatch": "problems.smtt.problem:SmttDispatch",
     "smtt": "problems.smtt.problem:Smtt",
+    "batch_order": "problems.batch_order.problem:BatchOrder",
+    "batch_order_makespan": "problems.batch_order.problem:BatchOrderMakespan",
+    "batch_order_late": "problems.batch_order.problem:BatchOrderLate",
+    "prefix_group": "problems.prefix_group.problem:PrefixGroup",
+    "kv_admission": "problems.kv_admission.problem:KvAdmission",
+    "serving": "problems.serving.problem:Serving",
+    "serving_slo": "problems.serving.problem:ServingSlo",
 }
 
 
@@ -74,6 +81,9 @@ def _instantiate(problem_class: object, spec: str) -> Problem:
         raise UnknownProblem(f"problem '{spec}': the class lacks {', '.join(missing)}")
     if missing := [name for name in ("name", "entry", "brief") if not hasattr(problem_class, name)]:
         raise UnknownProblem(f"problem '{spec}': the class lacks the attribute {', '.join(missing)}")
+    own = problem_class.decide is not Problem.decide or problem_class.decide_with is not Problem.decide_with
+    if problem_class.entry.driver == "interactive" and not own:
+        raise UnknownProblem(f"problem '{spec}': its entry is interactive, so the class must define decide()")
     try:
         return cast(Problem, Checked(problem_class()))
     except TypeError as error:

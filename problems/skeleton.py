@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from problems.entry import Argument
+from problems.entry import Argument, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Skeleton:
     """
 
     function: str
-    arguments: tuple[Argument, ...]
+    arguments: tuple[Argument | Record, ...]
     source: str
     parameters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The values each constant can take, in an order in which neighbours are alike."""

@@ -8,19 +8,9 @@ import random
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-HINTS = (
-    "Consider how the remaining slack of a job compares with its length.",
-    "Consider what happens to the jobs that are bound to be late anyway.",
-    "Consider how much work remains in total, and how that should change the rule.",
-    "Consider the cost of letting one long job wait against many short ones.",
-    "Consider a smooth trade-off where known rules switch abruptly.",
-    "Consider the distribution of the values, not only the single job.",
-)
-"""One is drawn per request, so that equal parents do not give equal prompts."""
 
 
 class Shown(Protocol):
@@ -52,14 +42,14 @@ def operators() -> tuple[str, ...]:
     return tuple(sorted(names - {"preamble", "parent", "answer"}))
 
 
-def render(operator: str, facts: Mapping[str, object], parents: Sequence[Shown], seed: str) -> str:
+def render(operator: str, facts: Mapping[str, Any], parents: Sequence[Shown], seed: str) -> str:
     """The prompt for `operator`.
 
-    `facts`: brief, signature, arguments and returns of the problem; `parents`: objects with `score` (percent)
-    and `source`, shown without the module's docstring, which tells of its origin; `seed` draws the hint.
+    `facts`: brief, signature, arguments, returns and hints of the problem; `parents`: objects with `score`
+    (percent) and `source`, shown without the module's docstring, which tells of its origin; `seed` draws the hint.
     """
     shown = [{"score": parent.score, "source": without_docstring(parent.source)} for parent in parents]
-    hint = random.Random(seed).choice(HINTS)
+    hint = random.Random(seed).choice(facts["hints"] or ("",))
     return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, variety=hint)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from discovery.proposers.base import Answer, Ledger, Request
-from discovery.proposers.expressions import Grower, Node, parse, render, tidy
+from discovery.proposers.expressions import Grower, Node, leaves, owner_of, parse, render, tidy
 from discovery.proposers.variation import Behaviour, Variation
-from problems.base import Entry
+from problems.base import Argument, Entry, Record
 from problems.skeleton import Skeleton
 
 PARAMETER_SHARE = 0.3
@@ -38,6 +38,8 @@ class Program:
 class Genetic:
     """Writes heuristics by growing, changing and crossing expressions over the arguments of an entry function.
 
+    Fields of records are used like arguments (`expressions.leaves` says which), for problems that are asked
+    interactively too, as long as the answer is one score for each element of a vector.
     A request's answer depends on its seed, number, operator and parents only. A parent that is outside the
     expression language counts as absent; with no parent left, a new expression is grown.
     """
@@ -113,13 +115,12 @@ class Genetic:
     def _write(self, program: Program, operator: str) -> str:
         """The file: what is open in the skeleton, then its fixed part."""
         arguments = self._skeleton.arguments
-        names = [argument.name for argument in arguments]
-        kinds = ["np.ndarray" if argument.shape == "vector" else "float" for argument in arguments]
-        signature = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
-        body = render(program.expression, taken=[*names, self._skeleton.function])
+        body = render(program.expression, taken=[*(each.name for each in arguments), self._skeleton.function])
+        record = next(owner_of(leaf) for leaf in leaves(arguments) if leaf.shape == "vector")
+        scored = f"Score what `{record}` holds" if record else "Score every job"
         function = [
-            f"def {self._skeleton.function}({signature}) -> np.ndarray:",
-            '    """Score every job; the lowest goes next."""',
+            f"def {self._skeleton.function}({', '.join(map(_parameter, arguments))}) -> np.ndarray:",
+            f'    """{scored}; the lowest goes next."""',
             *(f"    {line}" for line in body),
         ]
         parts = [HEADER.format(operator=operator)]
@@ -133,17 +134,24 @@ class Genetic:
 
 def _bare(entry: Entry) -> Skeleton:
     """The skeleton of a problem whose answer is scores: nothing but the entry function."""
-    if entry.driver == "interactive":
-        reason = "it is asked by an interactive driver"
-    elif entry.driver == "once" and "permutation" in entry.returns:
+    if entry.driver == "interactive" and "score" not in entry.returns:
+        reason = "it is asked by an interactive driver for something else than scores"
+    elif entry.driver != "dispatch" and "permutation" in entry.returns:
         reason = "it returns a permutation, and the problem has no skeleton with a place for an expression"
-    elif not any(argument.shape == "vector" for argument in entry.arguments):
+    elif not any(value.shape == "vector" for value in entry.inputs):
         reason = "it has no vector argument"
     else:
         return Skeleton(function=entry.function, arguments=entry.arguments, source="")
     raise ValueError(
         f'the genetic proposer cannot write {entry.signature}: {reason}; use an LLM proposer (kind = "openai")'
     )
+
+
+def _parameter(argument: Argument | Record) -> str:
+    """An argument as a parameter with its type; that of a record has no name."""
+    if isinstance(argument, Record):
+        return argument.name
+    return f"{argument.name}: {'np.ndarray' if argument.shape == 'vector' else 'float'}"
 
 
 def _constants(source: str) -> dict[str, int]:

@@ -21,13 +21,14 @@ from discovery.proposers.expressions import (
     Sign,
     constant,
     evaluate,
+    leaves,
     lifted,
     make,
     positions,
     replace,
     tidy,
 )
-from problems.base import Argument, Array
+from problems.base import Argument, Array, Record
 
 T = TypeVar("T")
 
@@ -53,15 +54,15 @@ PEERS = (
 class Behaviour:
     """What an expression does in made-up situations: which job it picks in each."""
 
-    def __init__(self, arguments: Sequence[Argument]) -> None:
+    def __init__(self, arguments: Sequence[Argument | Record]) -> None:
         rng = np.random.default_rng(0)
         self._situations: dict[str, Array] = {}
-        for argument in arguments:
+        for leaf in leaves(arguments):
             scale = 10 ** rng.uniform(0, 2, (SITUATIONS, 1))
-            values = scale * rng.uniform(0.02, 1, (SITUATIONS, JOBS if argument.shape == "vector" else 1))
-            if argument.sign == "any":
+            values = scale * rng.uniform(0.02, 1, (SITUATIONS, JOBS if leaf.shape == "vector" else 1))
+            if leaf.sign == "any":
                 values *= rng.choice((-1, 1), values.shape)
-            self._situations[argument.name] = values
+            self._situations[leaf.name] = values
         self.of = lru_cache(maxsize=1000)(self._of)
 
     def _of(self, expression: Node) -> bytes:

@@ -11,6 +11,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,12 @@ def answer(namespace: dict[str, Any], source: bytes, kind: int, payload: bytes) 
     if kind == wire.LOAD:
         load(namespace, source)
         return wire.DONE, b""
-    name, arrays = wire.unpack_question(payload)
+    name, arrays, records = wire.unpack_question(payload)
+    if kind == wire.DEFINED:
+        return wire.ANSWER, wire.pack_array(np.array([callable(namespace.get(each)) for each in name.split(",")]))
     function = find(namespace, name)
     if kind == wire.CALL:
-        return wire.ANSWER, wire.pack_array(once(function, arrays))
+        return wire.ANSWER, wire.pack_array(once(function, arrays, records))
     if kind == wire.DISPATCH:
         return wire.ANSWER, wire.pack_array(dispatch(function, arrays))
     return wire.DONE, b""
@@ -92,9 +95,59 @@ def find(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
     raise Fault("bad_source", f"no function '{name}' (found: {', '.join(found) or 'none'})")
 
 
-def once(function: Callable[..., Any], arrays: list[Array]) -> Array:
-    """`function`'s answer to one call; arrays without dimensions are passed as numbers."""
-    return numbers(function(*(array if array.ndim else array.item() for array in arrays)))
+class Record:
+    """An argument with named fields; those of one layout are instances of a class that bears the argument's name."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.__dict__ = fields
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is no field."""
+        raise AttributeError(f"'{type(self).__name__}' has no field '{name}' (it has {', '.join(vars(self))})")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+
+Maker = tuple[type[Record] | None, tuple[str | tuple[str, ...], ...], int]
+"""How an argument is made: its class, None for a plain one; its fields, or several for one value; its first value."""
+
+
+@cache
+def makers(records: str) -> list[Maker]:
+    """How each argument that `records` describes is made."""
+    found: list[Maker] = []
+    start = 0
+    for name, fields in wire.parse_records(records):
+        parts = tuple(tuple(field.split("|")) if "|" in field else field for field in fields)
+        found.append((type(name, (Record,), {}) if fields else None, parts, start))
+        start += len(fields) or 1
+    return found
+
+
+def gather(records: str, values: list[Any]) -> list[Any]:
+    """The arguments that `records` describes, made of `values`."""
+    return [
+        kind(spread(fields, values[start : start + len(fields)])) if kind else values[start]
+        for kind, fields, start in makers(records)
+    ]
+
+
+def spread(fields: tuple[str | tuple[str, ...], ...], values: list[Any]) -> dict[str, Any]:
+    """Values by field; the rows of an array, or its numbers, where several fields share a value."""
+    found: dict[str, Any] = {}
+    for field, value in zip(fields, values, strict=True):
+        if isinstance(field, str):
+            found[field] = value
+        else:
+            found.update(zip(field, value if value.ndim > 1 else value.tolist(), strict=True))
+    return found
+
+
+def once(function: Callable[..., Any], arrays: list[Array], records: str = "") -> Array:
+    """`function`'s answer to one call; arrays without dimensions are passed as numbers, `records` as such."""
+    values = [array if array.ndim else array.item() for array in arrays]
+    return numbers(function(*(gather(records, values) if records else values)))
 
 
 def dispatch(function: Callable[..., Any], vectors: list[Array]) -> Array:

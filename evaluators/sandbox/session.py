@@ -59,11 +59,13 @@ class Session:
                 self._cpu_seconds = process_cpu_seconds(self._pid) if sys.platform == "linux" else self._waited
         return self._cpu_seconds
 
-    def ask(self, function: str, arrays: Sequence[NDArray[Any]], *, dispatch: bool = False) -> NDArray[Any]:
+    def ask(
+        self, function: str, arrays: Sequence[NDArray[Any]], *, dispatch: bool = False, records: str = ""
+    ) -> NDArray[Any]:
         """The raw answer of the candidate's `function`: one array of int64 or float64.
 
         See `problems.base.Ask`. Arrays of floats arrive as float64, of integers or booleans as int64; with
-        `dispatch` all arrive as float64.
+        `dispatch` all arrive as float64. `records` describes what is made of them: see `wire.parse_records`.
 
         Raises:
             CandidateFault: the candidate failed; the session is over, and asking again raises the same fault.
@@ -72,8 +74,10 @@ class Session:
         """
         if dispatch and (len(arrays) == 0 or {array.shape for array in arrays} != {(len(arrays[0]),)}):
             raise ValueError(f"dispatch needs vectors of one length, got {[array.shape for array in arrays]}")
+        if records and (dispatch or len(arrays) != wire.count_values(records)):
+            raise ValueError(f"{len(arrays)} arrays do not make '{records}'{' for dispatch' * dispatch}")
         kind = wire.DISPATCH if dispatch else wire.CALL
-        payload = self._exchange(kind, wire.pack_question(function, arrays))
+        payload = self._exchange(kind, wire.pack_question(function, arrays, records))
         try:
             return wire.unpack_answer(payload)
         except wire.WireError as error:
@@ -82,6 +86,22 @@ class Session:
     def require(self, function: str) -> None:
         """Raise `CandidateFault` (bad_source) unless the candidate defines `function`."""
         self._exchange(wire.REQUIRE, wire.pack_question(function, []))
+
+    def defined(self, functions: Sequence[str]) -> frozenset[str]:
+        """Which of `functions` the candidate defines.
+
+        Raises:
+            CandidateFault: the candidate failed.
+            InfrastructureError: the sandbox failed.
+        """
+        payload = self._exchange(wire.DEFINED, wire.pack_question(",".join(functions), []))
+        try:
+            answer = wire.unpack_answer(payload)
+        except wire.WireError as error:
+            raise self._fault(Verdict.protocol_error, str(error)) from None
+        if answer.shape != (len(functions),):
+            raise self._fault(Verdict.protocol_error, f"{answer.shape} answers to {len(functions)} names")
+        return frozenset(name for name, found in zip(functions, answer.tolist(), strict=True) if found)
 
     def close(self) -> None:
         """End the candidate's process. Idempotent."""
@@ -116,14 +136,14 @@ class Session:
         frame = wire.pack_frame(kind, self._sequence, payload)
         self._asked = time.monotonic()
         if self.limits.answer_seconds is not None:
-            self._look_at = self._asked
+            self._look_at = min(self._look_at, self._asked + self.limits.answer_seconds)
         try:
             self._write(frame)
             answer_kind, answer = self._read()
             if answer_kind == wire.FAULT:
                 verdict, text = wire.unpack_fault(answer)
                 raise self._fault(Verdict(verdict), text)
-            if answer_kind != (wire.ANSWER if kind in (wire.CALL, wire.DISPATCH) else wire.DONE):
+            if answer_kind != (wire.DONE if kind in (wire.LOAD, wire.REQUIRE) else wire.ANSWER):
                 raise wire.WireError(f"an answer of kind {answer_kind}")
         except wire.WireError as error:
             raise self._fault(Verdict.protocol_error, str(error)) from None

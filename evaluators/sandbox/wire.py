@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ MAX_FAULT = 4096
 MAX_DIMENSIONS = 3
 
 # Questions.
-LOAD, REQUIRE, CALL, DISPATCH = 1, 2, 3, 4
+LOAD, REQUIRE, CALL, DISPATCH, DEFINED = 1, 2, 3, 4, 5
 # Answers.
 DONE, ANSWER, FAULT = 17, 18, 19
 
@@ -34,6 +35,8 @@ FAULTS = ("bad_source", "exception", "memory", "invalid_decision")
 """The verdicts a driver may report; the others are the supervisor's own observations."""
 
 DTYPES = (np.dtype("<i8"), np.dtype("<f8"))
+QUESTION = struct.Struct("<HH")
+"""Lengths of the function's name and of the description of records."""
 ARRAY_HEADS = [struct.Struct(f"<BB{ndim}Q") for ndim in range(MAX_DIMENSIONS + 1)]
 """Type, number of dimensions, dimensions; by the number of dimensions."""
 
@@ -90,22 +93,40 @@ def unpack_array(payload: bytes | bytearray, offset: int = 0) -> tuple[Array, in
     return np.ndarray(shape, dtype, payload, start).copy(), start + 8 * size
 
 
-def pack_question(function: str, arrays: Sequence[Array]) -> bytes:
-    """A call: the name of the function, then its arguments."""
-    name = function.encode()
-    return b"".join((struct.pack("<H", len(name)), name, *map(pack_array, arrays)))
+def pack_question(function: str, arrays: Sequence[Array], records: str = "") -> bytes:
+    """A call: the name of the function, how records are made of its arguments (`parse_records`), the arguments."""
+    name, layout = function.encode(), records.encode()
+    return b"".join((QUESTION.pack(len(name), len(layout)), name, layout, *map(pack_array, arrays)))
 
 
-def unpack_question(payload: bytes) -> tuple[str, list[Array]]:
-    """The name and the arguments of a call."""
-    (length,) = struct.unpack_from("<H", payload)
-    offset = 2 + length
-    name = payload[2:offset].decode()
+def unpack_question(payload: bytes) -> tuple[str, list[Array], str]:
+    """The name of the function, the arguments and the records to be made of them."""
+    name_length, layout_length = QUESTION.unpack_from(payload)
+    start = QUESTION.size + name_length
+    offset = start + layout_length
+    name, records = payload[QUESTION.size : start].decode(), payload[start:offset].decode()
     arrays = []
     while offset < len(payload):
         array, offset = unpack_array(payload, offset)
         arrays.append(array)
-    return name, arrays
+    return name, arrays, records
+
+
+@cache
+def parse_records(records: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The arguments that `records` describes: names and fields; a plain argument has none.
+
+    `requests:prompt,output;state:now` stands for two records made of three values. `requests:prompt|output` takes
+    both fields from the rows of one value, which costs less to send; those of a vector are numbers.
+    """
+    parts = [part.partition(":") for part in records.split(";")]
+    return tuple((name, tuple(fields.split(",")) if colon else ()) for name, colon, fields in parts)
+
+
+@cache
+def count_values(records: str) -> int:
+    """How many values the arguments that `records` describes are made of."""
+    return sum(max(1, len(fields)) for _, fields in parse_records(records))
 
 
 def unpack_answer(payload: bytes | bytearray) -> Array:

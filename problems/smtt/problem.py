@@ -47,6 +47,14 @@ class TotalTardiness(Problem):
     splits = ("probe", "train", "validation", "test", "paper")
     best_baseline = "mddc"
     bounds = HERE / "bounds"
+    hints = (
+        "Consider how the remaining slack of a job compares with its length.",
+        "Consider what happens to the jobs that are bound to be late anyway.",
+        "Consider how much work remains in total, and how that should change the rule.",
+        "Consider the cost of letting one long job wait against many short ones.",
+        "Consider a smooth trade-off where known rules switch abruptly.",
+        "Consider the distribution of the values, not only the single job.",
+    )
 
     def split(self, name: str) -> Sequence[Instance]:
         """Potts–Van Wassenhove instances: small ones to search with, larger ones to choose and to report."""

@@ -15,8 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from numba import njit
 
-from evaluators.mip import solve_model
 from problems.base import Instance
+from problems.mip import solve_model
 from problems.smtt.exact import Certificate, solve
 from problems.smtt.instances import generate, grid
 from problems.smtt.mip import positional_model

@@ -113,6 +113,8 @@ def render(operator: str, parents: tuple[Parent, ...], number: int) -> str:
         "signature": problem.entry.signature,
         "arguments": problem.entry.arguments,
         "returns": problem.entry.returns,
+        "companions": problem.entry.companions,
+        "hints": problem.hints,
     }
     return prompts.render.render(operator, facts, parents, f"1:{number}")
 

@@ -23,6 +23,12 @@ def priority(p, d, t):
     return np.maximum(d, t + p) + 0.1 * np.maximum(d - t - p, 0.0) / p
 """
 ONE_KB = np.zeros(128)
+SCORE = """
+def plain(a, b, c, d, e, now, free, running): return a
+def score(requests, state): return requests.a
+"""
+FIELDS = [*(np.arange(25.0) for _ in "abcde"), *(np.array(1.0) for _ in range(3))]
+RECORDS = "requests:a,b,c,d,e;state:now,free,running"
 
 
 def show(what: str, figure: float, unit: str, target: str) -> None:
@@ -94,6 +100,12 @@ def round_trip(sandbox: Sandbox) -> float:
         return median_time(lambda: session.ask("f", [ONE_KB]), 20_000)
 
 
+def fields(sandbox: Sandbox, function: str, records: str) -> float:
+    """Median seconds of a question of five vectors of 25 and three numbers."""
+    with sandbox.open(SCORE) as session:
+        return median_time(lambda: session.ask(function, FIELDS, records=records), 20_000)
+
+
 def dispatch(sandbox: Sandbox) -> float:
     """CPU seconds of 100 instances of 50 jobs under a rule of a few operations."""
     rng = np.random.default_rng(1)
@@ -152,6 +164,8 @@ def main(candidates: int = 10_000) -> None:
         show("CPU of a tiny candidate, zygote", zygote_cpu(sandbox) * 1e3, "ms", "target: <= 5 with the above")
         show("fork to answer, wall", median_time(lambda: candidate(sandbox), 300) * 1e3, "ms", "")
         show("round trip of 1 KB, on one core", round_trip(sandbox) * 1e6, "µs", "target: <= 25")
+        show("round trip of 8 values of 1 KB in all, plain", fields(sandbox, "plain", "") * 1e6, "µs", "")
+        show("the same as fields of two records", fields(sandbox, "score", RECORDS) * 1e6, "µs", "")
         show("dispatch, 100 instances of 50 jobs, CPU", dispatch(sandbox) * 1e3, "ms", "target: <= 80")
         by_layers()
         leaks(sandbox, candidates)

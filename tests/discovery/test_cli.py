@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from problems.registry import BUILT_IN
 from tests.discovery.conftest import discover, write_config
 
 EVALUATE_KEYS = {
@@ -254,7 +255,7 @@ def test_doctor_and_problems_answer_in_text_and_json(tmp_path: Path) -> None:
         assert report[name]
     assert "isolation" in discover("doctor", cwd=tmp_path).stdout
     listed = json.loads(discover("problems", "--json", cwd=tmp_path).stdout)
-    assert [problem["problem"] for problem in listed] == ["smtt_dispatch", "smtt"]
+    assert [problem["problem"] for problem in listed] == list(BUILT_IN)
 
 
 def wait_for_candidates(path: Path, count: int) -> None:

@@ -3,8 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from problems.base import Instance, InstanceError, InvalidDecision, as_vector, check_permutation
+from problems.base import (
+    Instance,
+    InstanceError,
+    InvalidDecision,
+    as_scalar,
+    as_vector,
+    check_permutation,
+    check_scores,
+)
 from problems.registry import load_problem
+from tests.problems.counter import Counter
 
 
 @given(st.permutations(list(range(12))))
@@ -87,3 +96,68 @@ def test_bad_instances_are_refused_at_the_door(record: dict[str, object], said: 
     with pytest.raises(InstanceError, match=said) as caught:
         load_problem("smtt_dispatch").parse(record, "file, line 3")
     assert str(caught.value).startswith("file, line 3: ")
+
+
+def test_own_instances_with_scalars() -> None:
+    """`instance_fields` are read as vectors, `instance_scalars` as arrays without dimensions; int64 if whole."""
+    instance = Counter().parse({"service": [2, 3], "arrived": [0.5, 1], "opens": 4}, "line 1")
+    assert instance["service"].dtype == np.int64
+    assert instance["arrived"].tolist() == [0.5, 1.0]
+    assert (instance["opens"].shape, instance["opens"].dtype, int(instance["opens"])) == ((), np.int64, 4)
+    assert instance.digest != Counter().parse({"service": [2, 3], "arrived": [0.5, 1], "opens": 5}, "line 1").digest
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"service": [2], "arrived": [0]}, "key 'opens' is missing; expected service, arrived, opens"),
+        ({"service": [2], "arrived": [0], "opens": 0, "now": 1}, "unknown key 'now'"),
+        ({"service": [2], "arrived": [0, 1], "opens": 0}, "lists of different lengths"),
+        ({"service": [2], "arrived": [0], "opens": [0]}, "'opens' must be a number"),
+    ],
+)
+def test_bad_instances_with_scalars_are_refused(record: dict[str, object], said: str) -> None:
+    """The message names the line, the key and the rule."""
+    with pytest.raises(InstanceError, match=f"line 3: {said}" if "key" in said else said) as caught:
+        Counter().parse(record, "line 3")
+    assert str(caught.value).startswith("line 3: ")
+
+
+def test_a_problem_without_plain_vectors_must_say_what_an_instance_is() -> None:
+    """Where the entry has records only and no fields are named, own instances are refused, not misread."""
+
+    class Silent(Counter):
+        instance_fields = ()
+        instance_scalars = ()
+
+    with pytest.raises(InstanceError, match="counter reads no instances"):
+        Silent().parse({}, "line 1")
+
+
+@pytest.mark.parametrize("value", ["1", [1], True, None, float("inf"), 2**64])
+def test_what_is_no_finite_number_is_refused(value: object) -> None:
+    """Only JSON numbers that fit become arrays without dimensions."""
+    with pytest.raises(InstanceError, match="x"):
+        as_scalar(value, "x")
+
+
+@given(st.lists(st.floats(allow_nan=False), max_size=6))
+def test_any_numbers_are_scores(scores: list[float]) -> None:
+    """Infinite and equal scores are fine, as long as there is one for each."""
+    check_scores(np.array(scores), len(scores))
+    check_scores(np.arange(len(scores)), len(scores))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (np.array([1.0, np.nan, 2.0]), "score 1 of 3 is NaN"),
+        (np.array([1.0, 2.0]), r"expected scores of shape \(3,\), got \(2,\)"),
+        (np.array(1.0), r"got \(\)"),
+        (np.ones((3, 1)), r"got \(3, 1\)"),
+    ],
+)
+def test_what_is_wrong_with_scores_is_said(answer: np.ndarray, said: str) -> None:
+    """Wrong shapes and NaN are invalid decisions that tell the author what to mend."""
+    with pytest.raises(InvalidDecision, match=said):
+        check_scores(answer, 3)

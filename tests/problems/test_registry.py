@@ -38,6 +38,16 @@ def test_an_unknown_problem_is_named_with_the_nearest_one(spec: str, said: str) 
             " def split(self, name): ...\n def cost(self, i, d): ...\n def bound(self, i): ...",
             "lacks the attribute name, entry, brief",
         ),
+        (
+            "from problems.base import Argument, Entry, Problem\nclass Mine(Problem):\n name = brief = 'mine'\n"
+            " entry = Entry('f', (Argument('x', ''),), 'scores', 'interactive')\n"
+            " def split(self, name): ...\n def cost(self, i, d): ...\n def bound(self, i): ...",
+            "must define decide",
+        ),
+        (
+            "from problems.base import Record\nRecord('state', '', ())",
+            "record 'state' has no fields",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_users_problem_is_said(tmp_path: Path, source: str, said: str) -> None:

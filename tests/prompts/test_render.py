@@ -4,21 +4,25 @@ import pytest
 
 from discovery.operators import PARENTS
 from discovery.proposers.base import Parent
+from problems.base import Problem
 from problems.registry import BUILT_IN, load_problem
 from prompts.render import operators, render, without_docstring
+from tests.problems.counter import Counter
 
 PARENTS_SHOWN = (Parent("def priority(p, d, t):\n    return d\n", 1.25, "7"), Parent("SECOND SOURCE", 2.5, "9"))
 
 
-def facts(name: str) -> dict[str, object]:
+def facts(name: str | Problem) -> dict[str, object]:
     """What a session tells the templates about a problem."""
-    problem = load_problem(name)
+    problem = load_problem(name) if isinstance(name, str) else name
     entry = problem.entry
     return {
         "brief": problem.brief,
         "signature": entry.signature,
         "arguments": entry.arguments,
         "returns": entry.returns,
+        "companions": entry.companions,
+        "hints": problem.hints,
     }
 
 
@@ -60,3 +64,35 @@ def test_parents_are_shown_without_the_story_of_their_origin() -> None:
     assert without_docstring("def f(:") == "def f(:"
     story = Parent('"""A story."""\nx = 1\n', 1.0, "3")
     assert "A story." not in render("mutate", facts("smtt"), [story], "1:1")
+
+
+def test_records_are_described_field_by_field() -> None:
+    """Each record says what it is and lists its attributes as code reaches them; plain arguments stay one line."""
+    text = render("create", facts(Counter()), (), "1:1")
+    assert (
+        "defines the function `priority(customers, state)`.\n- `customers`: those who wait. Its attributes:\n" in text
+    )
+    assert "\n  - `customers.waited` (vector): time they have waited\n- `state`: the counter. Its attributes:\n" in text
+    assert "\n  - `state.served` (scalar): number of customers served\nIt returns one score per customer" in text
+    assert "\n- `p` (vector): processing times\n- `d` (vector): due dates\nIt returns" in render(
+        "create", facts("smtt"), (), "1:1"
+    )
+
+
+def test_hints_are_the_problems_own() -> None:
+    """A problem's hints are what varies its prompts; the neutral ones name no jobs; none at all is fine."""
+    for problem in (load_problem("smtt"), Counter()):
+        texts = {render("create", facts(problem), (), f"1:{i}") for i in range(40)}
+        assert len(texts) == len(problem.hints)
+        assert all(any(hint in text for hint in problem.hints) for text in texts)
+    assert not any("job" in hint for hint in Counter.hints)
+    assert "(" in render("create", {**facts("smtt"), "hints": ()}, (), "1:1")
+
+
+def test_companions_are_told_unless_they_are_not_for_models() -> None:
+    """A prompt names the functions a file may define beside its own; a problem without any says nothing of it."""
+    text = render("create", facts("serving"), (), "1:1")
+    assert "- `rank_running`: shown the running requests" in text
+    assert "- `admit_limit`: " in text
+    assert "layer_groups" not in text
+    assert "may also define" not in render("create", facts("kv_admission"), (), "1:1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
+from discovery.proposers.expressions.leaves import leaves
 from discovery.proposers.expressions.tree import (
     ANY,
     NONNEGATIVE,
@@ -17,7 +18,7 @@ from discovery.proposers.expressions.tree import (
     make,
     variable,
 )
-from problems.base import Argument
+from problems.base import Argument, Record
 
 _GROWTH: Mapping[str, float] = {
     "add": 6,
@@ -68,10 +69,10 @@ def lifted(node: Node, need: Sign) -> Node:
 
 
 class Grower:
-    """Grows random trees over the arguments of an entry function, of which at least one is a vector."""
+    """Grows random trees over the leaves that an entry function's arguments give, of which one must be a vector."""
 
-    def __init__(self, arguments: Sequence[Argument], rng: random.Random) -> None:
-        self._arguments = [variable(argument) for argument in arguments]
+    def __init__(self, arguments: Sequence[Argument | Record], rng: random.Random) -> None:
+        self._arguments = [variable(leaf) for leaf in leaves(arguments)]
         self.vectors = [node for node in self._arguments if node.vector]
         self._rng = rng
 

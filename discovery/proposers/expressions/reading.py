@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from discovery.proposers.expressions.leaves import leaves
 from discovery.proposers.expressions.tree import ONE, ZERO, Node, constant, make, variable
-from problems.base import Argument
+from problems.base import Argument, Record
 
 MAX_READ = 300
 """Code that comes to more nodes than this, or goes deeper than `MAX_READ_DEPTH`, is not read."""
@@ -18,7 +19,7 @@ class _Unreadable(Exception):
     """The code is outside the language."""
 
 
-def parse(source: str, function: str, arguments: Sequence[Argument]) -> Node | None:
+def parse(source: str, function: str, arguments: Sequence[Argument | Record]) -> Node | None:
     """The tree behind the function `function` of a Python file, or None if it is outside the language.
 
     The function may assign to names before its single return; what they stand for is put in their place. A
@@ -30,13 +31,12 @@ def parse(source: str, function: str, arguments: Sequence[Argument]) -> Node | N
         return None
 
 
-def _read_function(module: ast.Module, function: str, arguments: Sequence[Argument]) -> Node:
+def _read_function(module: ast.Module, function: str, arguments: Sequence[Argument | Record]) -> Node:
     reader = _Reader({})
     body: list[ast.stmt] | None = None
     for statement in module.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == function:
-            names = [arg.arg for arg in statement.args.args]
-            reader.names |= dict(zip(names, map(variable, arguments), strict=True))
+            reader.names |= _bound(statement.args, arguments)
             body = statement.body
         elif isinstance(statement, ast.Assign | ast.AnnAssign) and body is None:
             reader.assign(statement)
@@ -51,25 +51,44 @@ def _read_function(module: ast.Module, function: str, arguments: Sequence[Argume
     return root
 
 
+def _bound(parameters: ast.arguments, arguments: Sequence[Argument | Record]) -> dict[str, Node]:
+    """What a function's parameters, and the fields of those that are records, stand for, by the names it uses."""
+    names = [argument.name for argument in arguments]
+    own = dict(zip(names, [parameter.arg for parameter in parameters.args], strict=True))
+    bound = {}
+    for leaf in leaves(arguments):
+        name, dot, field = leaf.name.partition(".")
+        bound[own[name] + dot + field] = variable(leaf)
+    return bound
+
+
 class _Reader:
-    """Turns Python expressions into trees; `names` holds what the names stand for."""
+    """Turns Python expressions into trees; `names` holds what names, and fields as `record.field`, stand for."""
 
     def __init__(self, names: dict[str, Node]) -> None:
         self.names = names
 
     def assign(self, statement: ast.stmt) -> None:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                node = self.read(value)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                node = self.read(value)
-            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-                node = self.binary(op, self.read(ast.Name(name)), self.read(value))
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                nodes = [self.read(value) for value in values]  # all before any name changes
+                for target, node in zip(targets, nodes, strict=True):
+                    self._name(target, node)
+            case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._name(target, self.read(value))
+            case ast.AugAssign(target=ast.Name(id=name) as target, op=op, value=value):
+                self._name(target, self.binary(op, self.read(ast.Name(name)), self.read(value)))
             case ast.Expr(value=ast.Constant(value=str())):
                 return
             case _:
                 raise _Unreadable
-        self.names[name] = node
+
+    def _name(self, target: ast.expr, node: Node) -> None:
+        if not isinstance(target, ast.Name):
+            raise _Unreadable
+        if any(known.startswith(f"{target.id}.") for known in self.names):
+            raise _Unreadable  # a record's name given to something else
+        self.names[target.id] = node
 
     def read(self, expression: ast.expr) -> Node:
         node = self._read(expression)
@@ -80,7 +99,7 @@ class _Reader:
 
     def _read(self, expression: ast.expr) -> Node:
         match expression:
-            case ast.Name(id=name) if name in self.names:
+            case ast.Name() | ast.Attribute() if (name := _dotted(expression)) in self.names:
                 return self.names[name]
             case ast.Constant(value=int() | float() as value) if type(value) is not bool and abs(value) < 1e300:
                 return constant(float(value))
@@ -148,6 +167,16 @@ class _Reader:
                 return self.binary(op, self.read(right), self.read(left))
         node = self.read(expression)
         return node.args[0] if node.op == "neg" else make("neg", node)
+
+
+def _dotted(expression: ast.expr) -> str:
+    """A name, or a name and an attribute as `record.field`; empty for anything else."""
+    match expression:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=ast.Name(id=record), attr=field):
+            return f"{record}.{field}"
+    return ""
 
 
 def _reduce(op: str, arg: Node) -> Node:

@@ -77,16 +77,23 @@ class _Writer:
         """The text of a node, made to fit by naming its longest parts that do."""
         while len(text := self._text(node)) > WIDTH:
             part = node
-            while len(self._text(part)) > WIDTH:
-                parts = [arg for arg in part.args if arg.args and arg not in self._names]
+            while len(self._text(part)) > WIDTH and (parts := self._nameable(part)):
                 part = max(parts, key=lambda arg: len(self._text(arg)))
+            if part is node:
+                break
             self._bind(part)
         return text
 
+    def _nameable(self, node: Node) -> list[Node]:
+        """The operands for which a name would be shorter: expressions, and fields of records."""
+        return [arg for arg in node.args if (arg.args or "." in arg.name) and arg not in self._names]
+
     def _new_name(self, node: Node) -> str:
-        name = _NAMES.get(node.op, node.op)
-        if OPERATORS[node.op].reduces and (arg := self._text(node.args[0])).isidentifier():
-            name = f"{arg}_{node.op}"
+        name = _field(node.name) or _NAMES.get(node.op, node.op)
+        if node.args and OPERATORS[node.op].reduces:
+            (arg,) = node.args
+            if (operand := _field(arg.name) or self._text(arg)).isidentifier():
+                name = f"{operand}_{node.op}"
         if name in self._taken:
             name = next(numbered for n in count(2) if (numbered := f"{name}_{n}") not in self._taken)
         self._taken.add(name)
@@ -105,6 +112,11 @@ class _Writer:
             text = operator.text.format(*map(self._text, node.args, operator.operands))
             own = operator.binding
         return text if own >= binding else f"({text})"
+
+
+def _field(name: str) -> str:
+    """What a variable is called within its record; the other nodes have no name."""
+    return name.rpartition(".")[2]
 
 
 def _number(value: float) -> str:

@@ -18,6 +18,7 @@ from discovery.proposers.expressions import (
     Sign,
     constant,
     evaluate,
+    leaves,
     make,
     parse,
     positions,
@@ -28,7 +29,7 @@ from discovery.proposers.expressions import (
     transform_constants,
     variable,
 )
-from problems.base import Argument, Array
+from problems.base import Argument, Array, Record
 
 ARGUMENTS = (
     Argument("p", "", sign="positive"),
@@ -317,3 +318,84 @@ def test_signs() -> None:
     assert make("decay", D).sign is NONNEGATIVE
     assert make("mean", W).sign is Sign.ANY
     assert make("size", W).sign is POSITIVE
+
+
+# --- records
+
+REQUESTS = Record("requests", "", (Argument("prompt", "", sign="positive"), Argument("size", "", sign="nonnegative")))
+BATCH = Record("batch", "", (Argument("left", ""), Argument("tokens", "", "scalar", "nonnegative")))
+RECORDS = (REQUESTS, BATCH, Argument("t", "", "scalar", "nonnegative"))
+
+
+def read_records(body: str, signature: str = "requests, batch, t") -> Node | None:
+    """The tree of a function of records with this body."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return parse(f"import numpy as np\n\ndef f({signature}):\n{lines}", "f", RECORDS)
+
+
+def test_leaves_are_the_vectors_that_go_together_and_all_scalars() -> None:
+    """Of several holders of vectors, plain arguments come first, then the first record; scalars always count."""
+    assert [leaf.name for leaf in leaves(ARGUMENTS)] == ["p", "d", "w", "t"]
+    assert [leaf.name for leaf in leaves(RECORDS)] == ["requests.prompt", "requests.size", "batch.tokens", "t"]
+    assert [leaf.name for leaf in leaves((BATCH, REQUESTS))] == ["batch.left", "batch.tokens"]
+    assert [leaf.name for leaf in leaves((BATCH, Argument("p", "")))] == ["batch.tokens", "p"]
+    assert [leaf.sign for leaf in leaves(RECORDS)] == ["positive", "nonnegative", "nonnegative", "nonnegative"]
+
+
+PROMPT, SIZE, TOKENS, _ = map(variable, leaves(RECORDS))
+
+
+@pytest.mark.parametrize(
+    ("body", "tree"),
+    [
+        ("return requests.prompt", PROMPT),
+        ("return requests.size", SIZE),
+        ("return requests.prompt * requests.prompt.size", make("mul", PROMPT, make("size", PROMPT))),
+        ("return requests.prompt / len(requests.size)", make("div", PROMPT, make("size", SIZE))),
+        ("x = requests.prompt\nx += batch.tokens\nreturn x", make("add", PROMPT, TOKENS)),
+        ("return np.maximum(requests.size.mean(), requests.prompt)", make("maximum", make("mean", SIZE), PROMPT)),
+        ("return requests.prompt.clip(batch.tokens, None)", make("maximum", PROMPT, TOKENS)),
+        ("p, s = requests.prompt, requests.size\np, s = s, p\nreturn p - s", make("sub", SIZE, PROMPT)),
+        ("p, s = requests.prompt\nreturn p", None),
+        ("p, s = requests.prompt, 1, 2\nreturn p", None),
+        ("requests.prompt = requests.size\nreturn requests.prompt", None),
+        ("return batch.left", None),
+        ("return requests.prompts", None),
+        ("return requests", None),
+        ("return batch.tokens", None),
+        ("requests = requests.prompt\nreturn requests.size", None),
+    ],
+)
+def test_fields_are_read(body: str, tree: Node | None) -> None:
+    """Attributes of records are leaves, also where a field is called like an attribute of arrays; no other is."""
+    assert read_records(body) == tree
+
+
+def test_parameters_may_have_other_names() -> None:
+    """Fields are found by the place of their record among the parameters."""
+    assert read_records("return r.prompt - b.tokens", "r, b, now") == make("sub", PROMPT, TOKENS)
+
+
+def test_what_is_written_of_fields_is_short_and_read_back() -> None:
+    """Parts are named after fields, not after records; what is too long is broken up down to the fields."""
+    total = make("add", PROMPT, make("add", make("mean", SIZE), make("square", make("mean", SIZE))))
+    assert render(total, ["requests", "batch", "t"]) == [
+        "size_mean = requests.size.mean()",
+        "return requests.prompt + (size_mean + size_mean ** 2)",
+    ]
+    for name in ("long_name", "a_name_so_long_that_nothing_helps"):
+        long = Record("requests", "", tuple(Argument(f"{name}_{i}", "") for i in range(4)))
+        tree = make("where", *map(variable, leaves([long])))
+        body = render(tree, ["requests"])
+        assert max(map(len, body)) <= max(WIDTH, 5 * len(name)) + len("return ")
+        text = "".join(f"    {line}\n" for line in body)
+        assert parse(f"def f(requests):\n{text}", "f", [long]) == tree
+
+
+@given(SEEDS)
+@settings(derandomize=True, deadline=None)
+def test_trees_over_records_are_written_and_read(seed: int) -> None:
+    """Rendering loses nothing here either."""
+    tree = tidy(Grower(RECORDS, random.Random(seed)).tree(5))
+    if tree.vector:
+        assert read_records("\n".join(render(tree, ["requests", "batch", "t"]))) == tree

@@ -2,6 +2,7 @@ import ast
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from problems.smtt.instances import generate
 from problems.smtt.problem import Smtt, SmttDispatch, total_tardiness
 from problems.smtt.skeleton import SKELETON
 from tests.discovery.free import Free
+from tests.problems.counter import Counter
 
 ENTRY = SmttDispatch.entry
 BASELINES = Path(__file__).parents[3] / "problems" / "smtt" / "baselines"
@@ -217,7 +219,9 @@ def test_what_does_not_change_the_order_is_dropped(expression: str, simpler: str
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (replace(ENTRY, driver="interactive"), "interactive"),
+        (replace(ENTRY, driver="interactive", returns="the number of a job"), "interactive"),
+        (replace(ENTRY, driver="interactive", returns="a permutation by score"), "skeleton"),
+        (replace(Counter.entry, arguments=Counter.entry.arguments[1:]), "no vector argument"),
         (Smtt.entry, "skeleton"),
         (Entry("f", (Argument("t", "", "scalar"),), "scores", "once"), "no vector argument"),
     ],
@@ -243,6 +247,48 @@ def test_arguments_of_any_sign_suffice() -> None:
     for number in range(100):
         scores = run(propose(proposer, "create", number=number).text, "score", *rng.normal(0, 10, (2, 5)))
         assert np.isfinite(scores).all()
+
+
+# --- with records
+
+
+@pytest.mark.parametrize("operator", ["create", "mutate", "crossover", "tune"])
+def test_records_are_scored_by_expressions_over_their_fields(operator: str) -> None:
+    """Files with the entry's own signature, finite scores for every customer, readable as parents, fit to be read."""
+    proposer = Genetic(Counter.entry)
+    fcfs = Parent((Counter.baselines / "fcfs.py").read_text(), 1.0, "fcfs")  # type: ignore[operator]
+    shortest = Parent((Counter.baselines / "shortest.py").read_text(), 1.0, "shortest")  # type: ignore[operator]
+    customers = SimpleNamespace(service=np.array([3.0, 50.0, 7.0]), waited=np.array([0.0, 40.0, 9.0]))
+    used = set()
+    for number in range(100):
+        text = propose(proposer, operator, fcfs, shortest, number=number).text
+        assert "def priority(customers, state) -> np.ndarray:\n" in text
+        assert '"""Score what `customers` holds; the lowest goes next."""' in text
+        assert max(map(len, text.splitlines())) < 100
+        for now, served in ((0.0, 0.0), (60.0, 2.0)):
+            scores = run(text, "priority", customers, SimpleNamespace(now=now, served=served))
+            assert scores.shape == (3,)
+            assert np.isfinite(scores).all()
+        tree = parse(text, "priority", Counter.entry.arguments)
+        assert tree is not None
+        used |= {node.name for _, node, _ in positions(tree) if node.name}
+    every = {"customers.service", "customers.waited", "state.now", "state.served"}
+    assert used == ({"customers.waited"} if operator == "tune" else every)
+
+
+def test_behaviour_tells_expressions_over_records_apart() -> None:
+    """Serving the shortest and serving the first are two behaviours; what only looks different is one."""
+    arguments = Counter.entry.arguments
+    behaviour = Behaviour(arguments)
+
+    def of(expression: str) -> bytes:
+        source = f"def priority(customers, state):\n    return {expression}\n"
+        tree = parse(source, "priority", arguments)
+        assert tree is not None
+        return behaviour.of(tree)
+
+    assert of("customers.service") != of("-customers.waited")
+    assert of("customers.service") == of("2 * customers.service + state.now")
 
 
 # --- with a skeleton

@@ -147,3 +147,94 @@ def test_large_arrays_cross(sandbox: Sandbox) -> None:
     values = np.arange(500_000, dtype=np.float64)
     with sandbox.open("def f(x): return x[::-1]") as session:
         np.testing.assert_array_equal(session.ask("f", [values]), values[::-1])
+
+
+RECORDS = "requests:prompt,output;weight;state:now,free"
+VALUES = [np.array([3.0, 4.0]), np.array([1, 2]), np.array([0.5, 2.0]), np.array(7), np.array(0.25)]
+
+
+def test_records_have_their_values_as_attributes(sandbox: Sandbox) -> None:
+    """Fields of records, and plain arguments between them, are what plain arguments are: copies and numbers."""
+    source = """
+def f(requests, weight, state):
+    assert type(state.now) is int and type(state.free) is float
+    assert requests.prompt.dtype == "float64" and requests.output.dtype == "int64"
+    assert vars(state) == {"now": 7, "free": 0.25} and repr(state) == "state(now=7, free=0.25)", state
+    requests.output[0] = 99
+    requests.prompt += 1
+    return requests.prompt * weight + requests.output + state.now * state.free
+"""
+    before = [value.copy() for value in VALUES]
+    with sandbox.open(source) as session:
+        for _ in range(3):  # what a heuristic does to a record is gone by the next question
+            assert session.ask("f", VALUES, records=RECORDS).tolist() == [102.75, 13.75]
+    assert all((old == new).all() for old, new in zip(before, VALUES, strict=True))
+
+
+def test_an_unknown_field_is_named_with_the_known_ones(sandbox: Sandbox) -> None:
+    """A misspelt field is an exception that tells the author what there is, and where."""
+    source = "def f(requests, weight, state):\n    return requests.prompts"
+    words = r"AttributeError: 'requests' has no field 'prompts' \(it has prompt, output\) \(line 2\)"
+    with pytest.raises(CandidateFault, match=words) as caught, sandbox.open(source) as session:
+        session.ask("f", VALUES, records=RECORDS)
+    assert caught.value.verdict is Verdict.exception
+
+
+def test_layouts_may_change_from_question_to_question(sandbox: Sandbox) -> None:
+    """Each distinct layout is its own, with records and without."""
+    source = "def f(a, b=None): return [*vars(a).values()] if b is None else [a, b]"
+    with sandbox.open(source) as session:
+        for x in range(3):
+            values = [np.array(x), np.array(2)]
+            assert session.ask("f", values, records="a:x,y").tolist() == [x, 2]
+            assert session.ask("f", values[:1], records="b:z").tolist() == [x]
+            assert session.ask("f", values).tolist() == [x, 2]
+
+
+def test_fields_may_be_the_rows_of_one_value(sandbox: Sandbox) -> None:
+    """`a|b` stands for two rows of a matrix, which are vectors, or two places of a vector, which are numbers."""
+    source = """
+def f(view, w):
+    assert type(view.now) is float and view.p.shape == (3,), (type(view.now), view.p.shape)
+    return view.p + 10 * view.q + 100 * view.now + 1000 * view.free + w
+"""
+    rows = np.array([[1.0, 2, 3], [4, 5, 6]])
+    with sandbox.open(source) as session:
+        answer = session.ask("f", [rows, np.array([1.0, 2]), np.array(0.5)], records="view:p|q,now|free;w")
+    assert answer.tolist() == [2141.5, 2152.5, 2163.5]
+
+
+def test_copies_of_records_work(sandbox: Sandbox) -> None:
+    """A heuristic may copy a record, as it may copy an array."""
+    source = "import copy\ndef f(r): return copy.copy(r).x + copy.deepcopy(r).x"
+    with sandbox.open(source) as session:
+        assert session.ask("f", [np.array([1, 2])], records="r:x").tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(("count", "dispatch"), [(4, False), (6, False), (5, True)])
+def test_records_that_do_not_add_up_are_our_error(sandbox: Sandbox, count: int, dispatch: bool) -> None:
+    """A wrong number of values, or records for the dispatch loop, are refused before they are sent."""
+    values = [np.zeros(2)] * count
+    with sandbox.open("def f(*x): return 0") as session, pytest.raises(ValueError, match="do not make"):
+        session.ask("f", values, dispatch=dispatch, records=RECORDS)
+
+
+def test_which_functions_are_defined(sandbox: Sandbox) -> None:
+    """Only what can be called counts, names never seen are no fault, and the session goes on."""
+    with sandbox.open("from math import sqrt\ng = 3\nh = lambda x: x\ndef f(x): return x + 1") as session:
+        assert session.defined(["f", "g", "h", "sqrt", "missing"]) == {"f", "h", "sqrt"}
+        assert session.defined(["missing"]) == frozenset()
+        assert session.ask("f", [np.array([1])]).tolist() == [2]
+
+
+def test_a_wrong_number_of_answers_about_functions_is_refused(sandbox: Sandbox) -> None:
+    """A candidate that tampers with what says which functions there are ends with a protocol error, not with trust."""
+    source = """
+import sys
+import numpy as np
+wire = sys._getframe(1).f_globals["wire"]
+wire.pack_array = lambda array, pack=wire.pack_array: pack(np.zeros(7))
+"""
+    with pytest.raises(CandidateFault) as caught, sandbox.open(source) as session:
+        session.defined(["f", "g"])
+    assert caught.value.verdict is Verdict.protocol_error

@@ -26,11 +26,11 @@ def test_arrays_survive_the_wire(array: np.ndarray) -> None:
     assert again.flags.writeable and again.flags.aligned
 
 
-@given(st.text(max_size=20), st.lists(arrays, max_size=3))
-def test_questions_survive_the_wire(name: str, questions: list[np.ndarray]) -> None:
-    """A question holds any number of arrays, one after the other."""
-    again, unpacked = wire.unpack_question(wire.pack_question(name, questions))
-    assert again == name
+@given(st.text(max_size=20), st.lists(arrays, max_size=3), st.text(max_size=20))
+def test_questions_survive_the_wire(name: str, questions: list[np.ndarray], records: str) -> None:
+    """A question holds any number of arrays, one after the other, and any layout of records."""
+    again, unpacked, layout = wire.unpack_question(wire.pack_question(name, questions, records))
+    assert (again, layout) == (name, records)
     assert [array.tobytes() for array in unpacked] == [array.tobytes() for array in questions]
 
 
@@ -86,3 +86,13 @@ def test_only_numbers_are_sent(array: np.ndarray) -> None:
     """What cannot be read on the other side is refused on this one."""
     with pytest.raises(ValueError, match="cannot be sent"):
         wire.pack_array(array)
+
+
+def test_layouts_are_what_an_entry_says() -> None:
+    """Records and plain arguments are told apart, and the values they are made of counted."""
+    assert wire.parse_records("requests:prompt,output;x;state:now") == (
+        ("requests", ("prompt", "output")),
+        ("x", ()),
+        ("state", ("now",)),
+    )
+    assert wire.count_values("requests:prompt,output;x;state:now") == 4

@@ -6,8 +6,8 @@ import numpy as np
 import pulp
 import pytest
 
-from evaluators.mip import MipError, round_up, solve_model
 from problems.base import Instance
+from problems.mip import MipError, round_up, solve_model
 from problems.smtt.exact import solve
 from problems.smtt.instances import generate
 from problems.smtt.mip import positional_model

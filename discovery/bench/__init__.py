@@ -1,0 +1,1 @@
+"""What `discover bench` is made of: contenders, the scene they meet in, the runs, and how results are shown."""

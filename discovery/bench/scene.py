@@ -1,0 +1,167 @@
+"""What all policies of a benchmark meet: the requests with their service levels, the engine and its clock."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discovery.errors import UsageError
+from engine_bridge.cost import CostModel, ProfileError, load_profile
+from engine_bridge.online import EngineSettings, check_workload
+from engine_bridge.sources import REQUESTS, available, load_workload
+from engine_bridge.workload import Workload, WorkloadError
+from problems.base import Array, Instance
+from problems.serving.agents import draw_agents
+from problems.serving.bounding import least_times
+from problems.serving.instances import FACTORS, ITERATION, SETTINGS, SHORTEST_PREFILL
+
+AGENTS = "agents"
+"""The synthetic workload that no trace stands behind."""
+OWN_LEVELS = "given"
+"""What the service levels are called that came with a workload."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A workload at its own rate, with service levels, an engine and its clock.
+
+    slo: what the service levels are. alone: least seconds from arrival to end of each request without a queue, (n,).
+    """
+
+    workload: Workload
+    slo: str
+    settings: EngineSettings
+    profile: CostModel
+    alone: Array
+
+    def at(self, rate: float | None) -> Workload:
+        """The requests at `rate` per second; None: as they are.
+
+        Raises:
+            UsageError: they have no rate to change.
+        """
+        try:
+            return self.workload if rate is None else self.workload.scaled(rate)
+        except WorkloadError as error:
+            raise UsageError(str(error)) from None
+
+    @property
+    def clock(self) -> str:
+        """Whose seconds they are, and whether they were measured."""
+        return f"{self.profile.name}, {'fitted to a step log' if self.profile.fitted else 'derived, not measured'}"
+
+    def describe(self) -> str:
+        """One line: everything a result must not be read without."""
+        slo = "SLOs of the file" if self.slo == OWN_LEVELS else f"{self.slo} SLOs"
+        return f"{self.workload.name} · {len(self.workload)} requests · {slo} · {self.workload.predictions}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        workload = self.workload
+        return {
+            "workload": {
+                "name": workload.name,
+                "origin": workload.origin,
+                "requests": len(workload),
+                "natural_rate": workload.rate if workload.duration else None,
+                "prompt_tokens": int(workload.prompt.sum()),
+                "output_tokens": int(workload.output.sum()),
+                "predictions": workload.predictions,
+                "oracle": workload.oracle,
+                "prediction_error": workload.prediction_error,
+            },
+            "slo": {
+                "level": self.slo,
+                "ttft_median_s": _median(workload.ttft),
+                "tpot_median_s": _median(workload.tpot),
+            },
+            "settings": asdict(self.settings),
+            "profile": {"name": self.profile.name, "fitted": self.profile.fitted, "origin": self.profile.origin},
+        }
+
+
+def set_scene(
+    source: str,
+    *,
+    requests: int | None,
+    seed: int,
+    error: float | None,
+    slo: str | None,
+    profile: str,
+    blocks: int | None,
+    max_prompt: int | None,
+) -> Scene:
+    """The scene that the options name.
+
+    Args:
+        source: a workload's name or file.
+        requests: its first so many.
+        seed: of a synthetic workload and of predictions.
+        error: sigma of the predictions' error, 0 for the true lengths; None: as the workload has it.
+        slo: `strict` or `relaxed`; None: the workload's own service levels, `strict` if it has none.
+        profile: a cost profile's name or file.
+        blocks: KV blocks; None: as on the standard engine.
+        max_prompt: prompts are cut to so many tokens.
+
+    Raises:
+        UsageError: an option names nothing, or the engine cannot serve the workload.
+    """
+    if slo is not None and slo not in FACTORS:
+        raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}")
+    settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
+    try:
+        model = load_profile(profile)
+        workload = _load(source, requests, seed).clipped(max_prompt=max_prompt)
+        if error is not None:
+            workload = workload.with_predictions(error, seed)
+        check_workload(workload, settings)
+    except (ProfileError, WorkloadError) as problem:
+        raise UsageError(str(problem)) from None
+    except ValueError as problem:  # of `check_workload`
+        raise UsageError(f"{problem} (--max-prompt, --blocks)") from None
+    first, rest = no_queue(workload, settings, model)
+    if slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
+        level = OWN_LEVELS
+    else:
+        level = slo or next(iter(FACTORS))
+        workload = with_levels(workload, FACTORS[level], first, model)
+    return Scene(workload=workload, slo=level, settings=settings, profile=model, alone=first + rest)
+
+
+def no_queue(workload: Workload, settings: EngineSettings, profile: CostModel) -> tuple[Array, Array]:
+    """Least seconds from arrival to first token, and from there to the end; see `problems.serving.bounding`."""
+    requests = {name: getattr(workload, name) for name in ("prompt", "output", "block_offsets", "block_ids")}
+    engine = {name: np.array(getattr(settings, name)) for name in ("max_running", "block_size", "blocks")}
+    hash_block = np.array(workload.hash_block)
+    return least_times(
+        Instance(workload.name, {**requests, **engine, "hash_block": hash_block, "cost": profile.vector})
+    )
+
+
+def with_levels(workload: Workload, factor: float, alone: Array, profile: CostModel) -> Workload:
+    """Service levels as `problems.serving.instances` sets them; `alone`: seconds to the first token without a queue."""
+    requests, context = ITERATION
+    iteration = float(profile.seconds(decodes=requests, decode_kv=requests * context))
+    return workload.with_slos(factor * np.maximum(alone, SHORTEST_PREFILL), factor * iteration)
+
+
+def _load(source: str, requests: int | None, seed: int) -> Workload:
+    """The workload, or the nearest name there is."""
+    if source == AGENTS:
+        return draw_agents(requests or REQUESTS, seed)
+    known = [*available(), AGENTS]
+    if source not in known and not Path(source).is_file() and not source.endswith((".csv", ".jsonl")):
+        nearest = difflib.get_close_matches(source, known, n=1, cutoff=0.4)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(known)}, or a trace file's path"
+        raise UsageError(f"there is no workload '{source}'; {hint}")
+    return load_workload(source, requests=requests, seed=seed)
+
+
+def _median(levels: Any) -> float | None:
+    """The median of the service levels there are, in seconds."""
+    finite = levels[np.isfinite(levels)]
+    return float(np.median(finite)) if len(finite) else None

@@ -1,0 +1,23 @@
+"""`compiled`: numba's `njit` with the project's settings and a type that mypy can follow."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile at the first call and keep the machine code on disk, so that the next process starts fast.
+
+    Where neither the package nor the user's cache folder can be written, every process compiles for itself.
+    """
+    # The machine code kept for a function includes what it calls, yet numba renews it only when the function's own
+    # file changes. After editing kernels that other files call, delete `engine_bridge/__pycache__`.
+    try:
+        dispatcher = njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no folder to keep machine code in
+        dispatcher = njit(nogil=True)(function)
+    return cast(Callable[P, R], dispatcher)

@@ -1,0 +1,1 @@
+"""Cost profiles as data: see `engine_bridge.cost.load_profile`."""

@@ -1,0 +1,147 @@
+"""Standard instances: slices of synthetic traces at rates where requests queue, with service levels, on one engine.
+
+Three families like public traces (`engine_bridge.synthetic`): `conversation`, `code` (in bursts, short outputs) and
+`mooncake` (sessions with long prompts); and `agents`, whose prompts share long prefixes (`problems.serving.agents`).
+Each is one long trace, cut into windows: first those of `probe`, then of `train`, `validation`, `test`, so that what is
+tested comes after what was searched on. A window starts with an empty engine and an empty cache.
+
+Service levels as in Sarathi-Serve (Agrawal et al., OSDI 2024, section 5): a decode iteration is that of 32 requests
+with 4,096 tokens each; TPOT must be within 5 (`strict`) or 25 (`relaxed`) times that. TTFT likewise: within 5 or 25
+times the prefill alone, where no prefill counts as shorter than 50 ms (the paper limits the median scheduling delay).
+Output lengths are predicted with a log-normal error (`Workload.predictions` says which); nobody sees the true ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from engine_bridge.cost import load_profile
+from engine_bridge.online import EngineSettings
+from engine_bridge.sources import load_workload
+from engine_bridge.workload import VECTORS, Workload
+from problems.base import Array, Instance
+from problems.serving.agents import draw_agents
+from problems.serving.bounding import least_times
+
+PROFILE = "h200-llama3-8b"
+BLOCKS = 12_000
+"""KV blocks of the standard engine: 192,000 tokens, 25 GB at 128 KiB each, so that memory matters too."""
+SETTINGS = EngineSettings(blocks=BLOCKS)
+TRAFFIC = (*(field for field in VECTORS if field != "client"), "block_offsets", "block_ids")
+"""Fields of the workload that an instance carries."""
+SCALARS = ("max_running", "max_tokens", "block_size", "blocks")
+"""Fields of the settings that an instance carries; the others are the defaults."""
+
+FACTORS = {"strict": 5.0, "relaxed": 25.0}
+ITERATION = (32, 4096)
+"""Requests and context of the decode iteration that service levels are multiples of."""
+SHORTEST_PREFILL = 0.05
+"""Seconds: what a shorter prefill counts as in the service level of TTFT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """rate: requests per second, on average over the trace. requests: of a window. longest: of a prompt (tokens)."""
+
+    rate: float
+    requests: int
+    longest: int
+
+
+FAMILIES = {
+    "conversation": Family(32.0, 200, 8192),
+    "code": Family(5.0, 120, 8192),
+    "mooncake": Family(3.6, 80, 16384),
+    "agents": Family(14.0, 120, 16384),
+}
+WINDOWS = {"probe": 1, "train": 2, "validation": 2, "test": 4}
+"""Windows of each family; in the order of time."""
+SPLITS = tuple(WINDOWS)
+
+
+@dataclass(frozen=True, slots=True)
+class CostVector:
+    """A cost model as the simulator reads it."""
+
+    vector: Array
+
+
+def standard_split(name: str) -> Sequence[Instance]:
+    """All instances of a split, family by family; every other one is `strict`."""
+    counts = list(WINDOWS.values())
+    first = sum(counts[: SPLITS.index(name)])
+    return [generate(family, first + index, name, index) for family in FAMILIES for index in range(WINDOWS[name])]
+
+
+def generate(family: str, window: int, split: str = "window", index: int = 0) -> Instance:
+    """One window of a family's trace."""
+    count = FAMILIES[family].requests
+    level = list(FACTORS)[window % len(FACTORS)]
+    part = trace(family).select(np.arange(window * count, (window + 1) * count))
+    part = replace(part, arrival=part.arrival - part.arrival[0])
+    return instance_of(f"{split}-{family}-{level}-{index}", part, level, (family, level))
+
+
+@cache
+def trace(family: str) -> Workload:
+    """The whole trace, all windows, the same on every machine."""
+    kind = FAMILIES[family]
+    requests = kind.requests * sum(WINDOWS.values())
+    drawn = draw_agents(requests) if family == "agents" else load_workload(family, requests=requests)
+    return drawn.scaled(kind.rate).clipped(max_prompt=kind.longest)
+
+
+def instance_of(name: str, workload: Workload, level: str, classes: tuple[str, ...] = ()) -> Instance:
+    """The instance that a workload is, on the standard engine, with a service level of `FACTORS`."""
+    arrays = {field: getattr(workload, field) for field in TRAFFIC}
+    arrays |= {"hash_block": np.array(workload.hash_block), **_engine(SETTINGS)}
+    alone, _ = least_times(Instance(name, arrays))
+    factor = FACTORS[level]
+    ttft = factor * np.maximum(alone, SHORTEST_PREFILL)
+    tpot = np.full(len(alone), factor * decode_iteration())
+    return Instance(name, {**arrays, "ttft": ttft, "tpot": tpot}, classes)
+
+
+def decode_iteration() -> float:
+    """Seconds of the decode iteration that service levels are multiples of."""
+    requests, context = ITERATION
+    return float(load_profile(PROFILE).seconds(decodes=requests, decode_kv=requests * context))
+
+
+def from_lists(instance: Instance) -> Instance:
+    """A user's own instance completed: no prefixes, no priorities, the standard engine but for its `blocks`."""
+    n = len(instance["arrival"])
+    times = {field: instance[field].astype(np.float64) for field in ("arrival", "ttft", "tpot")}
+    defaults = {
+        **_engine(SETTINGS),
+        "priority": np.zeros(n, dtype=np.int64),
+        "group": np.full(n, -1),
+        "block_offsets": np.zeros(n + 1, dtype=np.int64),
+        "block_ids": np.zeros(0, dtype=np.int64),
+        "hash_block": np.array(SETTINGS.block_size),
+    }
+    return Instance(instance.name, {**defaults, **instance.arrays, **times}, instance.classes)
+
+
+def traffic_of(instance: Instance) -> Workload:
+    """The instance's requests as the simulator takes them."""
+    arrays: Mapping[str, Any] = {field: instance[field] for field in TRAFFIC}
+    nobody = np.zeros(len(instance["arrival"]), dtype=np.int64)
+    return Workload(name=instance.name, client=nobody, hash_block=int(instance["hash_block"]), **arrays)
+
+
+def settings_of(instance: Instance) -> EngineSettings:
+    """The instance's engine."""
+    max_running, max_tokens, block_size, blocks = (int(instance[field]) for field in SCALARS)
+    return EngineSettings(max_running=max_running, max_tokens=max_tokens, block_size=block_size, blocks=blocks)
+
+
+def _engine(settings: EngineSettings) -> dict[str, Array]:
+    """The arrays that an instance carries of its engine and cost model."""
+    engine: dict[str, Array] = {field: np.array(getattr(settings, field)) for field in SCALARS}
+    return {**engine, "cost": load_profile(PROFILE).vector}
