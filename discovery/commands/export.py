@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,8 +31,9 @@ def export(name: str, folder: Path) -> Path:
     if path.exists():
         raise UsageError(f"'{path}' exists; choose another folder or remove it")
     templates = Environment(loader=PackageLoader("discovery"), undefined=StrictUndefined, keep_trailing_newline=True)
+    future, rest = split_future(source)
     text = templates.get_template("export.py.j2").render(
-        record=record, source=source.strip(), problem=problem, version=__version__
+        record=record, future=future, source=rest.strip(), problem=problem, version=__version__
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,3 +41,15 @@ def export(name: str, folder: Path) -> Path:
     except OSError as error:
         raise DiscoverError(f"cannot write '{path}': {error.strerror or error}") from error
     return path
+
+
+def split_future(source: str) -> tuple[str, str]:
+    """A file's `from __future__` imports, and all else: in a module only its docstring may stand before them."""
+    lines = source.splitlines(keepends=True)
+    future: list[str] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                future.append(lines[number])
+                lines[number] = ""
+    return "".join(future), "".join(lines)

@@ -308,6 +308,17 @@ def test_a_baseline_can_be_exported(small_run: Path, tmp_path: Path) -> None:
     assert "def priority" in (tmp_path / "smtt_dispatch_mddc.py").read_text()
 
 
+def test_an_export_keeps_future_imports_first() -> None:
+    """A heuristic with a docstring and `from __future__` gives a module that compiles."""
+    from discovery.commands.export import split_future
+
+    source = '"""Mine."""\n\nfrom __future__ import (\n    annotations,\n)\n\nimport numpy as np\n'
+    future, rest = split_future(source)
+    assert future == "from __future__ import (\n    annotations,\n)\n"
+    compile('"""Header."""\n' + future + rest, "exported", "exec")
+    assert split_future("import numpy as np\n") == ("", "import numpy as np\n")
+
+
 @pytest.mark.parametrize("label", ["²", "99999999999999999999", "-1"])
 def test_odd_labels_are_bad_usage(small_run: Path, label: str) -> None:
     """What looks like a number and is none does not crash."""
