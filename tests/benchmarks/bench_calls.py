@@ -87,7 +87,9 @@ def write(folder: Path, url: str, candidates: int, slots: int) -> Path:
 def see_through(folder: Path, config: Path) -> None:
     """The run, with the real command."""
     command = [sys.executable, "-m", "discovery.cli", "run", str(config)]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"error: the run ended with exit code {result.returncode}:\n{result.stderr}")
 
 
 def busy(calls: list[tuple[float, float]]) -> float:
