@@ -14,6 +14,7 @@ from discovery.config import Config
 from discovery.errors import UsageError
 from discovery.leaderboard import SPLITS
 from discovery.operators import weights_for
+from discovery.proposers.keys import run_no_uname
 from discovery.proposers.make import make_proposer
 from evaluators.bounds import bounds_of
 from evaluators.heuristic import baselines
@@ -44,6 +45,7 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
         instances = problem.split(split)
         splits.append((split, instances, bounds_of(problem, instances)))
     folder = config.run.folder / (config.run.name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    run_no_uname()
     archive = Archive(folder, "create")  # only now: what fails above leaves nothing behind
     archive.describe(
         config=config.model_dump(mode="json"),

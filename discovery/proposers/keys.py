@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from urllib.parse import urlsplit
 
 from discovery.errors import UsageError
@@ -32,10 +33,19 @@ def found_key(model: Model) -> str:
     Raises:
         UsageError: it cannot be a key, as no header could hold it.
     """
+    run_no_uname()
     key = os.environ.get(model.api_key_env, "").strip()
     if not all("!" <= sign <= "~" for sign in key):
         raise UsageError(f"the environment variable {model.api_key_env} holds no key: it has signs in it no key has")
     return key
+
+
+def run_no_uname() -> None:
+    """Keep `platform.platform()`, which the client calls too, from running the program `uname`.
+
+    It asks it for the processor, and would hand it our environment with all keys; told an answer, it does not ask.
+    """
+    vars(platform.uname()).setdefault("processor", "")
 
 
 def without_key(text: str, key: str) -> str:
