@@ -54,10 +54,10 @@ class Family:
 
 
 FAMILIES = {
-    "conversation": Family(32.0, 200, 8192),
-    "code": Family(5.0, 120, 8192),
-    "mooncake": Family(3.6, 80, 16384),
-    "agents": Family(14.0, 120, 16384),
+    "conversation": Family(32.0, 160, 8192),
+    "code": Family(5.0, 100, 8192),
+    "mooncake": Family(3.6, 60, 16384),
+    "agents": Family(14.0, 100, 16384),
 }
 WINDOWS = {"probe": 1, "train": 2, "validation": 2, "test": 4}
 """Windows of each family; in the order of time."""

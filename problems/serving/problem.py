@@ -180,8 +180,8 @@ class Serving(ServingProblem):
 
     name = "serving"
     objective = "latency"
-    best_baseline = "slai"
-    seeds = ("fcfs", "sjf", "lpm")
+    best_baseline = "sjf_256"
+    seeds = ("fcfs", "sjf", "lpm", "sjf_256")
     brief = MODEL.format(
         goal="Minimise the mean normalised latency: the mean over all requests of (finish - arrival) / output tokens."
     )
@@ -193,7 +193,7 @@ class ServingSlo(ServingProblem):
     name = "serving_slo"
     objective = "slo"
     best_baseline = "slai"
-    seeds = ("fcfs", "sjf", "lpm")
+    seeds = ("fcfs", "sjf", "lpm", "sjf_256")
     brief = MODEL.format(
         goal="Minimise the mean over all requests of TTFT / (its objective) + TPOT / (its objective), halved, where"
         " TTFT = first token - arrival and TPOT = (finish - first token) / (output tokens - 1)."

@@ -92,7 +92,7 @@ def test_broken_toml_and_missing_files_are_refused(tmp_path: Path) -> None:
     path.write_text("[run\n")
     with pytest.raises(UsageError, match=r"broken\.toml is not valid TOML: .*line 1"):
         load_config(str(path))
-    with pytest.raises(UsageError, match=r"'absent\.toml' is no config file; shipped ones: demo"):
+    with pytest.raises(UsageError, match=r"'absent\.toml' is no config file; shipped ones: .*demo"):
         load_config("absent.toml")
 
 

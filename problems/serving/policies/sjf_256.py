@@ -3,7 +3,8 @@
 Source: Smith's rule on predicted outputs (`sjf`) with the stall-free batches of A. Agrawal et al. (2024), Sarathi-Serve
 (`sarathi_512`), and a budget at which a step takes hardly longer than reading the weights.
 Tag: inspired by Sarathi
-Deviations: ours. The budget suits the ideal H200 profile; an engine with a fixed cost of a step may want more.
+Deviations: ours. The budget suits the ideal H200 profile, which has no fixed cost of a step; a real engine may want
+more.
 """
 
 from typing import Any
