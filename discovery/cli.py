@@ -219,13 +219,22 @@ def bench(
     rate: Annotated[
         str | None, typer.Option(metavar="R[,R…]", help="Arrivals per second; default: the workload's own.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="sim: the simulator.")] = "sim",
+    engine: Annotated[str, typer.Option(help="sim: the simulator; torch: the embedded engine, in real time.")] = "sim",
     slo: Annotated[
         str | None, typer.Option(help="strict or relaxed; default: the file's own objectives, else strict.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="A cost profile's name or file: discover calibrate.")] = "h200-llama3-8b",
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="The simulator's clock, a cost profile's name or file: discover calibrate. Default: h200-llama3-8b; "
+            "with --engine torch fitted to the run."
+        ),
+    ] = None,
     requests: Annotated[
-        int | None, typer.Option(min=1, help="The first so many; default: all of a file, 1000 of a synthetic workload.")
+        int | None,
+        typer.Option(
+            min=1, help="The first so many; default: all of a file, 1000 of a synthetic workload (torch: 100)."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of a synthetic workload and of drawn predictions.")] = 0,
     oracle: Annotated[bool, typer.Option("--oracle", help="Policies see the true output lengths.")] = False,
@@ -234,15 +243,34 @@ def bench(
     ] = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of 16 tokens; default: 12000.")] = None,
     max_prompt: Annotated[int | None, typer.Option(min=1, help="Cut prompts to so many tokens.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write results, plots and a page here.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="So many requests at a time, instead of by arrival times.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="torch: tiny, tiny-moe, llama3-8b …, or a model's folder; default: tiny.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="torch: cpu or cuda; default: a GPU if there is one.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="torch: how often every policy serves all requests; default: 3.")
+    ] = None,
+    pools: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="torch: prompts and decodes in two pools; share of KV blocks for prompts."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write results, plots and a page here; default with torch: below runs/."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serving policies side by side on the same requests: latencies, SLOs, goodput, throughput."""
+    from discovery.bench.real import engine_options
     from discovery.commands.bench import bench
 
     bench(
         policies, workload, rate, engine=engine, slo=slo, profile=profile, requests=requests, seed=seed, oracle=oracle,
         prediction_error=prediction_error, blocks=blocks, max_prompt=max_prompt, out=out, as_json=as_json,
+        concurrency=concurrency, options=engine_options(model, device, rounds, pools),
     )  # fmt: skip
 
 

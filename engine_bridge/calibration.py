@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_bridge.cost import COMPUTE_BOUND, MEMORY_BOUND, Coefficients, CostModel, touched
+from engine_bridge.least_squares import non_negative_least_squares
 from engine_bridge.step_log import StepLog, StepLogError
 
 Array = NDArray[Any]
@@ -157,13 +158,11 @@ def _matrix(log: StepLog, experts: int, top_k: int, compute: Array, decode_compu
 
 def _non_negative(matrix: Array, target: Array) -> Array:
     """argmin |matrix · x − target| over x ≥ 0; shape (7,). Columns are scaled alike, those of zeros get 0."""
-    from scipy.optimize import nnls  # takes a while to import
-
     size = np.linalg.norm(matrix, axis=0)
     size[size == 0] = 1.0
     # |Ax − b| = |Rx − r| but for a constant, with QR of (A b): the solver then sees 8 rows, however long the log.
     small: Array = np.asarray(np.linalg.qr(np.column_stack([matrix / size, target]), mode="r"))
-    return np.asarray(nnls(small[:, :-1], small[:, -1])[0] / size)
+    return np.asarray(non_negative_least_squares(small[:, :-1], small[:, -1]) / size)
 
 
 def _biweight(residual: Array) -> Array:

@@ -11,7 +11,7 @@ ENGINES = ("torch", "vllm")
 
 def installed_engines() -> dict[str, str | None]:
     """Installed version of each engine's package; None where it is not installed."""
-    return {name: _version(name) for name in ENGINES}
+    return {name: installed_version(name) for name in ENGINES}
 
 
 def gpus() -> list[str]:
@@ -26,7 +26,8 @@ def gpus() -> list[str]:
     return [line.strip() for line in reply.stdout.splitlines() if line.strip()]
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, None without."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -21,12 +21,15 @@ What has not happened is NaN."""
 
 RUN, HEAD, WAIT, ARRIVED, DUE, ASKED, BUDGET, LIMIT, GROUPS, BLOCKED, PREEMPTED = range(1, 12)
 STEPS, STEPS_ASKED, FALLBACKS, EMPTY, GAPS, STEP_ROWS, EVENT_ROWS, PEAK, COHORT, COHORT_STEPS = range(12, 22)
-STATE_SIZE = 22
+COUNT, PASSES, SENT = range(22, 25)
+STATE_SIZE = 25
 """RUN, WAIT: how many run and wait; HEAD: place of the first in the ring of those that wait; ARRIVED: how many have;
 DUE: functions to be asked, as bits; ASKED: whether they were, for this step; BUDGET, LIMIT, GROUPS: their answers;
 BLOCKED: admission ended for want of a place or blocks; PREEMPTED: requests preempted in this step; STEPS…FALLBACKS:
 counts; EMPTY: steps in a row in which nothing was scheduled; GAPS, STEP_ROWS, EVENT_ROWS: rows logged; PEAK: most
-blocks held; COHORT: steps that the layered prefill under way still takes, COHORT_STEPS: of so many."""
+blocks held; COHORT: steps that the layered prefill under way still takes, COHORT_STEPS: of so many; COUNT: requests
+scheduled in the step that was decided, PASSES: its groups of layers; SENT: requests whose arrival is known, at fixed
+concurrency."""
 
 NOW, STEP, BUSY, HELD_SECONDS, COHORT_TOKENS, COHORT_PAIRS = range(6)
 CLOCK_SIZE = 6
@@ -34,9 +37,11 @@ CLOCK_SIZE = 6
 layered prefill under way and its pairs of tokens that attend to each other."""
 
 MAX_RUNNING, MAX_TOKENS, BLOCK_SIZE, CACHE, LONG_PREFILL, RESERVE, WATERMARK, RATIO, HAS, FORWARD, LOG = range(11)
-SETTING_COUNT = 11
+CONCURRENCY = 11
+SETTING_COUNT = 12
 """Places in `settings`; RATIO: blocks in a shared prefix id; HAS: the policy's functions as bits; FORWARD: whether
-runs of decode steps are done in one go; LOG: whether steps and events are logged."""
+runs of decode steps are done in one go; LOG: whether steps and events are logged;
+CONCURRENCY: how many requests are under way at a time, the next one arriving when one finishes; 0: by their times."""
 
 RANK_WAITING, RANK_RUNNING, TOKEN_BUDGET, ADMIT_LIMIT, HOLD, CHUNKS, LAYER_GROUPS = 1, 2, 4, 8, 16, 32, 64
 """The functions as bits, in the order in which they are asked."""

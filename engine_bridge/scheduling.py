@@ -209,7 +209,8 @@ def admit_waiting(
 ) -> int:  # fmt: skip
     """Admit from the front of the queue up to the first request that does not fit; how many are scheduled now.
 
-    A request that the policy gives no tokens (`chunk`) is passed over and keeps its place.
+    A request that the policy gives no tokens (`chunk`) is passed over and keeps its place. One that waits with tokens
+    computed brings their KV along, from another engine's pool.
     """
     size = settings[BLOCK_SIZE]
     passed = 0
@@ -222,8 +223,9 @@ def admit_waiting(
             passed += 1
             continue
         hits = cached_blocks(requests, shared, pool, first, settings, request)
-        tokens = min(tokens_of(requests, request, hits * size, threshold), state[BUDGET])
-        total = hits * size + tokens
+        computed = max(hits * size, requests[COMPUTED, request])
+        tokens = min(tokens_of(requests, request, computed, threshold), state[BUDGET])
+        total = computed + tokens
         whole = requests[PROMPT, request] + requests[GENERATED, request] if settings[RESERVE] else total
         slot = slots[state[RUN]]
         needed = -(-whole // size) - hits
@@ -245,7 +247,7 @@ def admit_waiting(
         requests[SLOT, request] = slot
         requests[BLOCKS, request] = hits
         requests[HASHED, request] = hits
-        requests[COMPUTED, request] = hits * size
+        requests[COMPUTED, request] = computed
         if requests[HITS, request] < 0:
             requests[HITS, request] = hits * size
         extend(requests, tables, shared, pool, first, state, settings, request, total)

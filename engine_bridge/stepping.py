@@ -30,6 +30,8 @@ from engine_bridge.layout import (
     COHORT_STEPS,
     COHORT_TOKENS,
     COMPUTED,
+    CONCURRENCY,
+    COUNT,
     DONE,
     DUE,
     EMPTY,
@@ -58,12 +60,14 @@ from engine_bridge.layout import (
     MAX_TOKENS,
     NOW,
     OUTPUT,
+    PASSES,
     PEAK,
     PREEMPTED,
     PROMPT,
     RANK_RUNNING,
     RANK_WAITING,
     RUN,
+    SENT,
     SLOT,
     STEP,
     STEP_ROWS,
@@ -115,7 +119,7 @@ def weigh(requests: Array, scheduled: Array, count: int, work: Array) -> None:
 
 
 @compiled
-def board(requests: Array, scheduled: Array, count: int, state: Array, clock: Array, work: Array) -> float:
+def board(requests: Array, scheduled: Array, count: int, state: Array, clock: Array, work: Array) -> int:
     """Let the prefill of this step set off through groups of layers, or go on; the number of groups it passes.
 
     While a prefill is under way, every step does an equal part of its work, decodes go on, and no other prefill
@@ -124,9 +128,9 @@ def board(requests: Array, scheduled: Array, count: int, state: Array, clock: Ar
     if state[COHORT] > 0:
         state[COHORT] -= 1
         work[0], work[1] = clock[COHORT_TOKENS], clock[COHORT_PAIRS]
-        return float(state[COHORT_STEPS])
+        return int(state[COHORT_STEPS])
     if state[GROUPS] == 1 or work[0] == 0:
-        return 1.0
+        return 1
     for place in range(count):
         if not is_decode(requests, scheduled[0, place]):
             requests[FLIGHT, scheduled[0, place]] = scheduled[1, place]
@@ -134,7 +138,7 @@ def board(requests: Array, scheduled: Array, count: int, state: Array, clock: Ar
     clock[COHORT_TOKENS], clock[COHORT_PAIRS] = work[0], work[1]
     state[COHORT_STEPS] = state[GROUPS]
     state[COHORT] = state[GROUPS] - 1
-    return float(state[GROUPS])
+    return int(state[GROUPS])
 
 
 @compiled
@@ -185,41 +189,79 @@ def update(
 
 
 @compiled
-def step(
-    requests: Array, times: Array, running: Array, waiting: Array, tables: Array, slots: Array, shared: Array,
-    pool: Array, first: Array, scheduled: Array, gaps: Array, steps: Array, events: Array, work: Array, state: Array,
-    clock: Array, settings: Array, coefficients: Array,
+def send_next(times: Array, state: Array, count: int, now: float) -> None:
+    """Let the next `count` requests arrive now, at fixed concurrency, in the place of those that finished."""
+    while count > 0 and state[SENT] < times.shape[1]:
+        times[ARRIVAL, state[SENT]] = now
+        times[LAST, state[SENT]] = now
+        state[SENT] += 1
+        count -= 1
+
+
+@compiled
+def decide(
+    requests: Array, running: Array, waiting: Array, tables: Array, slots: Array, shared: Array, pool: Array,
+    first: Array, scheduled: Array, events: Array, work: Array, state: Array, clock: Array, settings: Array,
 ) -> int:  # fmt: skip
-    """One whole step; how many requests finished in it."""
+    """Decide the next step: `scheduled`, `work` and state[PASSES]; how many requests are scheduled, state[COUNT]."""
     flying = state[COHORT] > 0
     count = schedule(requests, running, waiting, tables, slots, shared, pool, first, scheduled, events, state, settings)
     weigh(requests, scheduled, count, work)
-    groups = board(requests, scheduled, count, state, clock, work)
+    state[PASSES] = board(requests, scheduled, count, state, clock, work)
     if flying and state[COHORT] == 0:
         count = alight(requests, running, scheduled, count, state)
-    seconds = 0.0
-    state[EMPTY] += 1
-    if count > 0 or flying:
-        seconds = step_seconds(coefficients, work[0], work[1], work[2], work[3], float(count), groups)
-        state[EMPTY] = 0
-    end = clock[NOW] + seconds
+    state[COUNT] = count
+    state[EMPTY] = 0 if count > 0 or flying else state[EMPTY] + 1
+    return count
+
+
+@compiled
+def commit(
+    requests: Array, times: Array, running: Array, tables: Array, slots: Array, pool: Array, scheduled: Array,
+    gaps: Array, steps: Array, events: Array, work: Array, state: Array, clock: Array, settings: Array, seconds: float,
+    end: float,
+) -> int:  # fmt: skip
+    """Let the step decided last, which took `seconds`, end at `end`; how many requests finished in it."""
     held = pool.shape[1] - 1 - state[FREE]
     state[PEAK] = max(state[PEAK], held)
     clock[BUSY] += seconds
     clock[HELD_SECONDS] += held * seconds
     finished = update(
-        requests, times, running, tables, slots, pool, scheduled, gaps, events, state, clock, settings, count, end
-    )
+        requests, times, running, tables, slots, pool, scheduled, gaps, events, state, clock, settings, state[COUNT],
+        end,
+    )  # fmt: skip
+    if finished > 0 and settings[CONCURRENCY] > 0:
+        send_next(times, state, finished, end)
     if settings[LOG]:
         row = steps[state[STEP_ROWS]]
-        # In the order of `online.STEP_COLUMNS`.
+        # In the order of `scheduler.STEP_COLUMNS`.
         row[0], row[1], row[2], row[3], row[4], row[5] = clock[NOW], seconds, work[0], work[1], work[2], work[3]
-        row[6], row[7], row[8], row[9], row[10] = count, groups, state[FREE], state[RUN], state[WAIT]
+        row[6], row[7], row[8], row[9], row[10] = state[COUNT], state[PASSES], state[FREE], state[RUN], state[WAIT]
         state[STEP_ROWS] += 1
     clock[NOW] = end
     clock[STEP] = seconds
     state[STEPS] += 1
     return finished
+
+
+@compiled
+def step(
+    requests: Array, times: Array, running: Array, waiting: Array, tables: Array, slots: Array, shared: Array,
+    pool: Array, first: Array, scheduled: Array, gaps: Array, steps: Array, events: Array, work: Array, state: Array,
+    clock: Array, settings: Array, coefficients: Array,
+) -> int:  # fmt: skip
+    """One whole step on the cost model's clock; how many requests finished in it."""
+    count = decide(
+        requests, running, waiting, tables, slots, shared, pool, first, scheduled, events, work, state, clock, settings
+    )
+    seconds = 0.0
+    if state[EMPTY] == 0:
+        passes = float(state[PASSES])
+        seconds = step_seconds(coefficients, work[0], work[1], work[2], work[3], float(count), passes)
+    return commit(
+        requests, times, running, tables, slots, pool, scheduled, gaps, steps, events, work, state, clock, settings,
+        seconds, clock[NOW] + seconds,
+    )  # fmt: skip
 
 
 @compiled
@@ -353,6 +395,20 @@ def due(state: Array, settings: Array) -> int:
 
 
 @compiled
+def begin(state: Array, settings: Array) -> int:
+    """Forget the answers to the last step's questions; the functions of the policy that are due, as state[DUE]."""
+    state[BUDGET] = settings[MAX_TOKENS]
+    state[LIMIT] = settings[MAX_RUNNING]
+    state[GROUPS] = 1
+    state[DUE] = due(state, settings)
+    if state[DUE]:
+        state[ASKED] = 1
+        state[STEPS_ASKED] += 1
+    asked: int = state[DUE]
+    return asked
+
+
+@compiled
 def receive(times: Array, waiting: Array, state: Array, clock: Array) -> None:
     """Let what has arrived by now wait, at the end."""
     while state[ARRIVED] < times.shape[1] and times[ARRIVAL, state[ARRIVED]] <= clock[NOW]:
@@ -392,13 +448,7 @@ def advance(
                 return STUCK
             if full(gaps, steps, events, state, settings):
                 return LOG_FULL
-            state[BUDGET] = settings[MAX_TOKENS]
-            state[LIMIT] = settings[MAX_RUNNING]
-            state[GROUPS] = 1
-            state[DUE] = due(state, settings)
-            if state[DUE]:
-                state[ASKED] = 1
-                state[STEPS_ASKED] += 1
+            if begin(state, settings):
                 return ASK
         state[ASKED] = 0
         finished = step(
@@ -438,6 +488,7 @@ def show(
         vectors[5, place] = requests[GENERATED, request]
         for row in range(5):
             vectors[6 + row, place] = facts[row, request]
+        vectors[7, place] += times[ARRIVAL, request]
         vectors[11, place] = requests[BLOCKS, request]
         vectors[12, place] = times[LAST, request]
         vectors[13, place] = 1.0 if place < runs else 0.0

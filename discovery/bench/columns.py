@@ -12,6 +12,7 @@ from rich.text import Text
 
 from discovery.bench.running import Result
 from discovery.tables import WIDE
+from engine_bridge.harness import COMPARED, compared
 from engine_bridge.metrics import Metrics
 
 NONE = "–"
@@ -143,6 +144,14 @@ COLUMNS = (
     ),
 )
 
+UNITS = {
+    name: ("tok/s", 1.0, 0) if name == "throughput" else ("ms", 1e3, 2) if "TPOT" in name else ("s", 1.0, 3)
+    for name in COMPARED
+}
+"""Unit, factor and digits of the figures that the simulator is judged by."""
+SHOWN = ("TTFT p50", "TTFT p99", "TPOT p50", "throughput")
+"""Those of them that fit a terminal."""
+
 
 def by_rate(results: Sequence[Result]) -> Iterator[tuple[float | None, list[Result]]]:
     """The results at each rate, in the order of the runs."""
@@ -169,6 +178,46 @@ def results_table(results: Sequence[Result], title: str, caption: str, width: in
             head = [Text(f"{rate:g}" if rate is not None and place == 0 else "")] if rated else []
             table.add_row(*head, Text(name), *cells, end_section=result is group[-1])
     return table
+
+
+def spread(result: Result, name: str) -> str:
+    """Lowest and highest of the rounds, relative to their median."""
+    values = [value for figures in result.rounds if (value := compared(figures, name)) is not None]
+    middle = None if result.metrics is None else compared(result.metrics, name)
+    if not values or not middle:
+        return NONE
+    return f"{100 * (min(values) / middle - 1):+.0f} … {100 * (max(values) / middle - 1):+.0f} %"
+
+
+def fidelity_table(results: Sequence[Result], caption: str) -> Table:
+    """What was measured, what the simulator says of the same, and the error; a row a policy and rate."""
+    table = Table(title="the simulator beside it", caption=caption, box=SIMPLE_HEAD, pad_edge=False)
+    rated = any(result.rate is not None for result in results)
+    for heading in (["rate"] if rated else []) + ["policy"]:
+        table.add_column(heading, no_wrap=True)
+    for name in SHOWN:
+        table.add_column(f"{name}\n{UNITS[name][0]}\nmeasured", justify="right", no_wrap=True)
+        table.add_column("\n\nsimulated", justify="right", no_wrap=True)
+        table.add_column("\n\nerror", justify="right", no_wrap=True)
+    for result in results:
+        if result.metrics is not None and result.predicted is not None:
+            cells = (cell for name in SHOWN for cell in fidelity_cells(result, name))
+            table.add_row(*([f"{result.rate:g}"] if result.rate is not None else []), result.policy.name, *cells)
+    return table
+
+
+def fidelity_cells(result: Result, name: str) -> tuple[str, str, str]:
+    """One figure as measured and as simulated, and the error in percent."""
+    scale, digits = UNITS[name][1:]
+    fact, guess = (
+        None if figures is None else compared(figures, name) for figures in (result.metrics, result.predicted)
+    )
+    error = result.errors.get(name)
+    return (
+        NONE if fact is None else f"{scale * fact:,.{digits}f}",
+        NONE if guess is None else f"{scale * guess:,.{digits}f}",
+        NONE if error is None else f"{100 * error:+.1f} %",
+    )
 
 
 def _heading(name: str, unit: str) -> str:

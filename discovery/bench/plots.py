@@ -16,6 +16,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from discovery.bench.columns import by_rate
 from discovery.bench.running import LEVEL, Result
+from engine_bridge.harness import COMPARED, compared
 
 COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which the colour-blind can tell apart; without yellow, which white paper swallows."""
@@ -26,6 +27,8 @@ PANELS = 6
 MOST_TICKS = 10
 """Most rates that are each named on the axis."""
 DPI = 130
+BAND = 20
+"""Percent within which the simulator is to be."""
 
 
 def attainment_plot(results: Sequence[Result]) -> bytes:
@@ -52,6 +55,43 @@ def frontier_plot(results: Sequence[Result]) -> bytes:
         panel.set_axis_off()
     _legend(figure, axes[0])
     return _png(figure)
+
+
+def fidelity_plot(results: Sequence[Result]) -> bytes:
+    """The simulator's error, figure by figure, a mark a policy and rate; grey: how far the rounds lie apart."""
+    figure = Figure(figsize=(8.2, 4.4))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    styles, names = _styles(results), list(COMPARED)
+    widest = float(BAND)
+    for place, name in enumerate(names):
+        for result in results:
+            error = result.errors.get(name)
+            if error is None:
+                continue
+            axes.plot(100 * error, place, label=result.policy.name, **{**styles[result.policy.name], "linestyle": ""})
+            low, high = _rounds_apart(result, name)
+            axes.plot([low, high], [place, place], color="0.8", linewidth=7, solid_capstyle="butt", zorder=0)
+            widest = max(widest, abs(100 * error), -low, high)
+    axes.axvspan(-BAND, BAND, color="#009e73", alpha=0.08, zorder=-1)
+    axes.axvline(0, color="0.5", linewidth=0.8)
+    axes.set_xlim(-1.1 * widest, 1.1 * widest)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("simulated over measured, less 1 (%)")
+    _plain(axes)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside right upper", frameon=False, fontsize=9)
+    return _png(figure)
+
+
+def _rounds_apart(result: Result, name: str) -> tuple[float, float]:
+    """Lowest and highest round, in percent from the median."""
+    middle = None if result.metrics is None else compared(result.metrics, name)
+    values = [value for figures in result.rounds if (value := compared(figures, name)) is not None]
+    if not middle or not values:
+        return 0.0, 0.0
+    return 100 * (min(values) / middle - 1), 100 * (max(values) / middle - 1)
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[int]:

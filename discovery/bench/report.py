@@ -11,37 +11,56 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from discovery import __version__
-from discovery.bench.columns import COLUMNS, by_rate
+from discovery.bench.columns import COLUMNS, UNITS, by_rate, fidelity_cells, spread
+from discovery.bench.real import Measurement
 from discovery.bench.running import LEVEL, Result, by_capacity
 from discovery.bench.scene import Scene
 from discovery.errors import DiscoverError
 
 PLOTS = ("attainment.png", "frontier.png")
+FIDELITY = "fidelity.png"
+STEPS, PROFILE = "steps.csv", "profile.json"
 
 
 def write_report(
-    folder: Path, scene: Scene, results: Sequence[Result], record: Mapping[str, Any], command: str
+    folder: Path,
+    scene: Scene,
+    results: Sequence[Result],
+    record: Mapping[str, Any],
+    command: str,
+    real: Measurement | None = None,
 ) -> Path:
-    """Write results.json, the plots and report.html; the page's path.
+    """Write results.json, the plots and report.html; the page's path. Of a measurement the steps and the profile too.
 
     Raises:
         DiscoverError: a file cannot be written.
     """
-    from discovery.bench.plots import attainment_plot, frontier_plot  # matplotlib takes a while to import
+    from discovery.bench.plots import attainment_plot, fidelity_plot, frontier_plot  # matplotlib is slow to import
 
     plots = dict(zip(PLOTS, (attainment_plot(results), frontier_plot(results)), strict=True))
+    if any(result.errors for result in results):
+        plots[FIDELITY] = fidelity_plot(results)
     page = folder / "report.html"
     try:
         (folder / "results.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         for name, picture in plots.items():
             (folder / name).write_bytes(picture)
-        page.write_text(render(scene, results, plots, command), encoding="utf-8")
+        if real is not None:
+            real.records.write(folder / STEPS)
+            scene.profile.save(folder / PROFILE)
+        page.write_text(render(scene, results, plots, command, real), encoding="utf-8")
     except OSError as error:
         raise DiscoverError(f"cannot write the report to '{folder}': {error.strerror or error}") from error
     return page
 
 
-def render(scene: Scene, results: Sequence[Result], plots: Mapping[str, bytes], command: str) -> str:
+def render(
+    scene: Scene,
+    results: Sequence[Result],
+    plots: Mapping[str, bytes],
+    command: str,
+    real: Measurement | None = None,
+) -> str:
     """The page; it needs no other file."""
     templates = Environment(
         loader=PackageLoader("discovery"), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
@@ -59,6 +78,9 @@ def render(scene: Scene, results: Sequence[Result], plots: Mapping[str, bytes], 
         policies=list({result.policy.name: result.policy for result in results}.values()),
         pictures={name: b64encode(picture).decode("ascii") for name, picture in plots.items()},
         command=command,
+        real=None if real is None else real.engine,
+        fidelity=_fidelity(results),
+        fit=scene.profile.error.get("regimes", {}),
         version=__version__,
     )
 
@@ -79,3 +101,16 @@ def _table(rate: float | None, group: Sequence[Result]) -> dict[str, Any]:
         for result in group
     ]
     return {"rate": rate, "rows": rows}
+
+
+def _fidelity(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row for each figure of each policy and rate: measured, over the rounds, simulated, error."""
+    return [
+        {
+            "policy": result.policy.name,
+            "rate": result.rate,
+            "rows": [(name, UNITS[name][0], *fidelity_cells(result, name), spread(result, name)) for name in UNITS],
+        }
+        for result in results
+        if result.metrics is not None and result.rounds
+    ]

@@ -1,4 +1,4 @@
-"""The runs of a benchmark: each policy on the same requests, at each rate."""
+"""The runs of a benchmark in the simulator: each policy on the same requests, at each rate."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from discovery.bench.contenders import Contender
 from discovery.bench.scene import Scene
+from engine_bridge.harness import errors
 from engine_bridge.metrics import Metrics, metrics
 from engine_bridge.online import NoProgress, simulate
 from engine_bridge.timing import Timed
@@ -19,12 +20,22 @@ LEVEL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One policy at one rate (None: the workload's own); without metrics if it never came to an end."""
+    """One policy at one rate (None: the workload's own); without metrics if it never came to an end.
+
+    On a real engine `metrics` are medians over `rounds`, and `predicted` is what the simulator says.
+    """
 
     policy: Contender
     rate: float | None
     metrics: Metrics | None
     failure: str = ""
+    rounds: tuple[Metrics, ...] = ()
+    predicted: Metrics | None = None
+
+    @property
+    def errors(self) -> dict[str, float | None]:
+        """Predicted over measured, less 1, by figure; empty without a prediction."""
+        return {} if self.metrics is None or self.predicted is None else errors(self.predicted, self.metrics)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -35,6 +46,14 @@ class Result:
             "rate": self.rate,
             "metrics": None if self.metrics is None else self.metrics.as_json(),
             "failure": self.failure or None,
+            **(self._of_rounds() if self.rounds else {}),
+        }
+
+    def _of_rounds(self) -> dict[str, Any]:
+        return {
+            "rounds": [figures.as_json() for figures in self.rounds],
+            "predicted": None if self.predicted is None else self.predicted.as_json(),
+            "errors": self.errors,
         }
 
 
@@ -44,6 +63,7 @@ def run_all(
     rates: Iterable[float | None],
     sandbox: Sandbox | None,
     tell: Callable[[str], object],
+    concurrency: int | None = None,
 ) -> list[Result]:
     """All policies at one rate, then at the next; `tell` is told before each run."""
     results = []
@@ -54,11 +74,12 @@ def run_all(
             with contender.opened(sandbox) as policy:
                 timed = Timed(policy)
                 try:
-                    outcome = simulate(workload, timed, scene.settings, scene.profile)
+                    outcome = simulate(workload, timed, scene.settings, scene.profile, concurrency=concurrency)
                 except NoProgress as error:
                     results.append(Result(contender, rate, None, str(error)))
                     continue
-            results.append(Result(contender, rate, metrics(outcome, workload, timed.seconds, scene.alone)))
+            figures = metrics(outcome, outcome.served(workload), timed.seconds, scene.alone)
+            results.append(Result(contender, rate, figures))
     return results
 
 

@@ -13,6 +13,7 @@ from discovery.errors import UsageError
 from engine_bridge.cost import CostModel, ProfileError, load_profile
 from engine_bridge.online import EngineSettings, check_workload
 from engine_bridge.sources import REQUESTS, available, load_workload
+from engine_bridge.synthetic import GENERATORS
 from engine_bridge.workload import Workload, WorkloadError
 from problems.base import Array, Instance
 from problems.serving.agents import draw_agents
@@ -44,10 +45,7 @@ class Scene:
         Raises:
             UsageError: they have no rate to change.
         """
-        try:
-            return self.workload if rate is None else self.workload.scaled(rate)
-        except WorkloadError as error:
-            raise UsageError(str(error)) from None
+        return at_rate(self.workload, rate)
 
     @property
     def clock(self) -> str:
@@ -95,7 +93,7 @@ def set_scene(
     blocks: int | None,
     max_prompt: int | None,
 ) -> Scene:
-    """The scene that the options name.
+    """The scene of a simulation that the options name.
 
     Args:
         source: a workload's name or file.
@@ -110,19 +108,82 @@ def set_scene(
     Raises:
         UsageError: an option names nothing, or the engine cannot serve the workload.
     """
+    check_level(slo)
+    settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
+    model = find_profile(profile)
+    workload = find_workload(source, requests=requests, seed=seed, error=error, max_prompt=max_prompt)
+    check_fit(workload, settings)
+    return stage(workload, slo, settings, model)
+
+
+def at_rate(workload: Workload, rate: float | None) -> Workload:
+    """The requests at `rate` per second; None: as they are.
+
+    Raises:
+        UsageError: they have no rate to change.
+    """
+    try:
+        return workload if rate is None else workload.scaled(rate)
+    except WorkloadError as error:
+        raise UsageError(str(error)) from None
+
+
+def is_synthetic(source: str) -> bool:
+    """Whether a workload is drawn, as many requests as one likes."""
+    return source == AGENTS or source in GENERATORS
+
+
+def check_level(slo: str | None) -> None:
+    """Refuse service levels that there are not.
+
+    Raises:
+        UsageError: it is one.
+    """
     if slo is not None and slo not in FACTORS:
         raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}")
-    settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
+
+
+def find_profile(name: str) -> CostModel:
+    """The cost profile called `name`.
+
+    Raises:
+        UsageError: there is none, or it is malformed.
+    """
     try:
-        model = load_profile(profile)
-        workload = _load(source, requests, seed).clipped(max_prompt=max_prompt)
-        if error is not None:
-            workload = workload.with_predictions(error, seed)
-        check_workload(workload, settings)
-    except (ProfileError, WorkloadError) as problem:
+        return load_profile(name)
+    except ProfileError as problem:
         raise UsageError(str(problem)) from None
-    except ValueError as problem:  # of `check_workload`
+
+
+def find_workload(
+    source: str, *, requests: int | None, seed: int, error: float | None, max_prompt: int | None
+) -> Workload:
+    """The requests; arguments as in `set_scene`.
+
+    Raises:
+        UsageError: there are none of that name, or they cannot be read.
+    """
+    try:
+        workload = _load(source, requests, seed).clipped(max_prompt=max_prompt)
+        return workload if error is None else workload.with_predictions(error, seed)
+    except WorkloadError as problem:
+        raise UsageError(str(problem)) from None
+
+
+def check_fit(workload: Workload, settings: EngineSettings) -> None:
+    """Refuse a workload that the engine cannot serve to its end.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        check_workload(workload, settings)
+    except ValueError as problem:
         raise UsageError(f"{problem} (--max-prompt, --blocks)") from None
+
+
+def stage(workload: Workload, slo: str | None, settings: EngineSettings, model: CostModel) -> Scene:
+    """The scene of this engine, whose clock `model` says what service levels of a kind are in seconds."""
     first, rest = no_queue(workload, settings, model)
     if slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
         level = OWN_LEVELS
