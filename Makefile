@@ -3,12 +3,13 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help demo test test-vllm bench lint check-wheel clean
+.PHONY: help demo test test-engine test-vllm bench lint check-wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo         discover dispatching rules, offline, in about 90 seconds'
 	@echo 'make test         run the test suite'
+	@echo 'make test-engine  install torch into the same environment and run the tests of the embedded engine'
 	@echo 'make test-vllm    compare the serving simulator with vLLM on the CPU, in an environment of its own (3.5 GB)'
 	@echo 'make bench        print the benchmark figures beside their targets'
 	@echo 'make lint         linter, formatter and type checker'
@@ -20,6 +21,10 @@ demo: .venv/ready
 
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -c 'import torch' 2>/dev/null || echo 'skipped: tests of the embedded engine (torch is not installed; make test-engine)'
+
+test-engine: .venv/ready-engine
+	$(BIN)/python -m pytest tests/engine_bridge tests/discovery/test_engine_stage.py
 
 test-vllm: .venv-vllm/ready
 	VLLM_LOGGING_LEVEL=ERROR VLLM_ENABLE_V1_MULTIPROCESSING=0 .venv-vllm/bin/python -m tests.vllm.oracle
@@ -48,6 +53,10 @@ clean:
 
 .venv/ready-dev: pyproject.toml .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+.venv/ready-engine: pyproject.toml .venv/ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,engine]' torch==2.13.0
 	@touch $@
 
 # The vision and audio packages that come with vLLM are builds for CUDA, which fail beside torch for the CPU.

@@ -9,13 +9,14 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from discovery.candidate import Candidate, Draft
+from discovery.engine_scores import EngineReplay, EngineScore
 from discovery.errors import DiscoverError, UsageError
 from discovery.ledger import CallRecord
 from discovery.proposers.base import Answer, Call, Charge, Outcome, Request
@@ -32,7 +33,7 @@ CREATED = "created"
 """The event that ends the set-up of a run; without it the run never began."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
-    "comparison",
+    "comparison", "engine_replay", "engine_score",
 )  # fmt: skip
 
 
@@ -366,6 +367,34 @@ class Archive:
         """The stored comparisons of a split by heuristic."""
         rows = self._rows("SELECT heuristic, result FROM comparison WHERE split = ?", split)
         return {heuristic: json.loads(result) for heuristic, result in rows}
+
+    def add_engine_replay(self, replay: EngineReplay) -> None:
+        """Record a replay on an engine with all its scores, in one transaction."""
+        head = (time.time(), replay.engine, replay.wanted, json.dumps(replay.conditions))
+        with self._explained(), self._db:
+            cursor = self._db.execute(
+                "INSERT INTO engine_replay (at, engine, wanted, conditions) VALUES (?, ?, ?, ?)", head
+            )
+            self._db.executemany(
+                f"INSERT INTO engine_score VALUES ({cursor.lastrowid}, ?, ?, ?, ?, ?, ?)",
+                [(*astuple(score)[:-1], json.dumps(score.detail)) for score in replay.scores],
+            )
+
+    def engine_replay(self) -> EngineReplay | None:
+        """The last replay on an engine, its scores in their order; None in archives from before there were any."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'engine_replay'"):
+            return None
+        heads = self._rows("SELECT id, engine, wanted, conditions FROM engine_replay ORDER BY id DESC LIMIT 1")
+        if not heads:
+            return None
+        number, engine, wanted, conditions = heads[0]
+        rows = self._rows(
+            "SELECT heuristic, place, measured, simulated, failure, detail FROM engine_score WHERE replay = ?"
+            " ORDER BY place",
+            number,
+        )
+        scores = tuple(EngineScore(*row[:-1], json.loads(row[-1])) for row in rows)
+        return EngineReplay(engine, wanted, json.loads(conditions), scores)
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Any query; rows as dictionaries."""

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from discovery.engine_settings import Engine
 from discovery.errors import UsageError
 from discovery.proposers.settings import KINDS, GeneticProposer, Model, Section, Settings
 
-AMENDABLE = ("budget.", "proposer.", "evaluation.workers", "evaluation.finalists")
+AMENDABLE = ("budget.", "proposer.", "evaluation.workers", "evaluation.finalists", "evaluation.engine", "engine.")
 """What `discover resume --set` may change."""
 
 
@@ -50,7 +51,8 @@ class Evaluation(Section):
 
     `min_isolation`: the run refuses to start in a weaker tier. `fresh_process`: one for every instance, not one for
     all of a candidate's. `promote`: how many of the best on train are kept validated;
-    `finalists`: how many of the best on validation are evaluated on test.
+    `finalists`: how many of the best on validation are evaluated on test. `engine`: the last stage, on which the best
+    on validation serve real requests, as the section `engine` says; none by default.
     """
 
     workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=256)
@@ -60,6 +62,7 @@ class Evaluation(Section):
     fresh_process: bool = False
     promote: int = Field(10, ge=1)
     finalists: int = Field(5, ge=1)
+    engine: Literal["torch"] | None = None
 
 
 class Budget(Section):
@@ -80,6 +83,7 @@ class Config(Section):
     search: Search = Search()
     evaluation: Evaluation = Field(default_factory=Evaluation)
     budget: Budget = Budget()
+    engine: Engine = Engine()
 
     @model_validator(mode="after")
     def _money_needs_prices(self) -> Config:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from discovery.archive import Archive
+from discovery.engine_scores import EngineScore
 from discovery.scoring import Score, score
 
 SPLITS = ("train", "validation", "test")
@@ -16,7 +17,7 @@ SPLITS = ("train", "validation", "test")
 class Row:
     """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored.
 
-    `isolation`: the tiers its run was evaluated in.
+    `isolation`: the tiers its run was evaluated in. `engine`: what it was worth on a real engine, if it was tried.
     """
 
     run: str
@@ -26,6 +27,7 @@ class Row:
     isolation: str
     scores: dict[str, Score]
     comparison: dict[str, Any] | None
+    engine: EngineScore | None = None
 
     def gap(self, split: str) -> float:
         """The ratio gap on a split in percent; infinite where there is none, so that it sorts last."""
@@ -35,7 +37,9 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """The row as one record."""
-        record = {name: value for name, value in asdict(self).items() if name != "scores"}
+        record = {name: value for name, value in asdict(self).items() if name not in ("scores", "engine")}
+        if self.engine is not None:
+            record["engine"] = self.engine.as_json()
         return {**record, **{split: each.as_json() for split, each in self.scores.items()}}
 
 
@@ -56,6 +60,7 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
     comparisons = archive.comparisons("test")
     baselines = archive.baselines()
     isolation = " and ".join(archive.isolation())
+    replay = archive.engine_replay()
     rows = []
     for heuristic in [*baselines, *origins]:
         evaluations = {split: archive.evaluation(heuristic, split) for split in SPLITS}
@@ -68,6 +73,7 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
                 isolation=isolation,
                 scores={split: score(each, instances[split]) for split, each in evaluations.items() if each},
                 comparison=comparisons.get(heuristic),
+                engine=None if replay is None else replay.score(heuristic),
             )
         )
     rows.sort(key=lambda row: (row.gap("validation"), row.gap("train"), row.heuristic))

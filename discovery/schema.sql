@@ -34,6 +34,15 @@ CREATE TABLE IF NOT EXISTS evaluation (
     costs TEXT NOT NULL, cpu_seconds REAL NOT NULL, signature TEXT NOT NULL,
     PRIMARY KEY (heuristic, split)
 );
+-- Winners and baselines on an engine, all in one interleaved run: real costs compare within one replay only. `wanted`:
+-- what it was made for (its settings and heuristics); `conditions`: machine, model, workload, and how it was judged.
+CREATE TABLE IF NOT EXISTS engine_replay (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, engine TEXT NOT NULL, wanted TEXT NOT NULL, conditions TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS engine_score (
+    replay INTEGER NOT NULL, heuristic TEXT NOT NULL, place INTEGER NOT NULL, measured REAL, simulated REAL,
+    failure TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (replay, heuristic)
+);
 CREATE TABLE IF NOT EXISTS comparison (
     heuristic TEXT NOT NULL, split TEXT NOT NULL, rival TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (heuristic, split, rival)

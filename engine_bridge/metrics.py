@@ -41,6 +41,9 @@ class Metrics:
 
     ttft, e2e: over requests, seconds. tpot: over requests with two tokens or more, seconds. tbt: over all times between
     two tokens of a request, seconds.
+    normalised: E2E over output tokens, over requests, seconds (the normalised latency of Yu et al., Orca, OSDI 2022).
+    strain: mean over requests of ½ · TTFT / its objective + ½ · TPOT / its objective, 1 if each just meets both; None
+    unless all have both.
     attainment: share of requests with TTFT ≤ its objective and TPOT ≤ its objective; ttft_attainment and
     tpot_attainment: with the one or the other. A single token meets any TPOT.
     goodput: requests that meet both, per second of the span. request_throughput: requests per second of the span.
@@ -62,6 +65,8 @@ class Metrics:
     tpot: Spread | None
     tbt: Spread | None
     e2e: Spread
+    normalised: Spread
+    strain: float | None
     attainment: float
     ttft_attainment: float
     tpot_attainment: float
@@ -117,6 +122,8 @@ def metrics(
         tpot=spread(tpot[several]) if several.any() else None,
         tbt=spread(outcome.gaps[:, 0], outcome.gaps[:, 1]) if outcome.gaps.sum() else None,
         e2e=spread(e2e),
+        normalised=spread(e2e / workload.output),
+        strain=_strain(ttft, tpot, workload),
         attainment=float((soon & fast).mean()),
         ttft_attainment=float(soon.mean()),
         tpot_attainment=float(fast.mean()),
@@ -142,6 +149,13 @@ def metrics(
 def time_per_token(outcome: Outcome, workload: Workload) -> Array:
     """TPOT of each request in seconds, shape (n,): (finish − first token) / (output − 1); 0 for a single token."""
     return np.asarray((outcome.finish - outcome.first_token) / np.maximum(workload.output - 1, 1))
+
+
+def _strain(ttft: Array, tpot: Array, workload: Workload) -> float | None:
+    """`Metrics.strain`; an infinite objective is none."""
+    if not (np.isfinite(workload.ttft).all() and np.isfinite(workload.tpot).all()):
+        return None
+    return float((0.5 * ttft / workload.ttft + 0.5 * tpot / workload.tpot).mean())
 
 
 def spread(values: Array, counts: Array | None = None) -> Spread:

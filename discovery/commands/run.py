@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from discovery.archive import AMENDED, Archive, shown
+from discovery.engine_scores import EngineReplay
+from discovery.engine_table import engine_table, engine_verdict
 from discovery.folders import latest_run, run_folder
 from discovery.leaderboard import Row, leaderboard
 from discovery.output import print_json
@@ -55,6 +57,8 @@ def resume(name: str, settings: Sequence[str], *, as_json: bool) -> None:
         config = Config.model_validate(archive.config)
         if settings:
             config = resolved(amend(config, settings), load_problem(config.run.problem))
+        _check_stages(config)
+        if settings:
             archive.event(AMENDED, config.model_dump_json())
         _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)
@@ -64,6 +68,7 @@ def _start(config: Config, stem: str, *, as_json: bool) -> None:
     from discovery.create import create
 
     err = Console(stderr=True)
+    _check_stages(config)
     with create(config, stem, lambda name: err.print(f"{name} …")) as archive:
         _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)
@@ -72,9 +77,12 @@ def _start(config: Config, stem: str, *, as_json: bool) -> None:
 def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> list[Row]:
     """Print the leaderboards of some runs, one table per problem; returns their rows."""
     rows: list[Row] = []
+    replays: list[tuple[str, EngineReplay]] = []
     for folder in dict.fromkeys(run_folder(name) for name in names) or [latest_run()]:
         with Archive(folder, "read") as archive:
             rows += leaderboard(archive, limit)
+            if (replay := archive.engine_replay()) is not None:
+                replays.append((folder.name, replay))
     rows.sort(key=lambda row: row.gap("validation"))
     if not rows:
         typer.echo("nothing was validated yet; `discover resume RUN` goes on", err=True)
@@ -84,6 +92,8 @@ def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> lis
     out = console()
     for problem in dict.fromkeys(row.problem for row in rows):
         out.print(leaderboard_table([row for row in rows if row.problem == problem], out.width))
+    for name, replay in replays:
+        out.print(engine_table(name, replay))
     return rows
 
 
@@ -97,6 +107,10 @@ def _see_through(archive: Archive, config: Config) -> None:
     try:
         with Progress(Console(stderr=True), config.budget, archive.committed()) as progress:
             reason = asyncio.run(run(archive, Observers(progress.phase, progress.candidate, progress.spending)))
+            if config.evaluation.engine is not None:
+                from discovery.engine_stage import run_engine_stage
+
+                run_engine_stage(archive, config, progress.phase)
     except KeyboardInterrupt:
         archive.event("interrupted")
         typer.echo(
@@ -117,10 +131,21 @@ def _see_through(archive: Archive, config: Config) -> None:
     typer.echo(f"run {name} ended: {reason}", err=True)
 
 
+def _check_stages(config: Config) -> None:
+    """Refuse a last stage that could not be done, before anything is spent."""
+    if config.evaluation.engine is not None:
+        from discovery.engine_stage import check_engine_stage
+
+        check_engine_stage(config)
+
+
 def _report(folder: str, *, as_json: bool) -> None:
     rows = print_leaderboard([folder], 10, as_json=as_json)
     if not as_json:
         typer.echo(verdict_on(rows, shown(run_folder(folder))))
+        with Archive(run_folder(folder), "read") as archive:
+            if (replay := archive.engine_replay()) is not None:
+                typer.echo(engine_verdict(replay))
 
 
 def verdict_on(rows: Sequence[Row], run: str) -> str:

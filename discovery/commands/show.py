@@ -10,6 +10,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 
 from discovery.archive import Archive
+from discovery.engine_table import engine_table
 from discovery.folders import is_number, source_of, split_name
 from discovery.leaderboard import SPLITS
 from discovery.output import print_json
@@ -54,6 +55,9 @@ def describe(archive: Archive, label: str) -> dict[str, Any]:
     if rows:
         record["parents"] = json.loads(facts["parents"])
         record["lineage"] = lineage(archive, int(label))
+    replay = archive.engine_replay()
+    if replay is not None and (found := replay.score(label)) is not None:
+        record["engine"] = {**found.as_json(), "name": replay.engine, "conditions": replay.conditions}
     for split in SPLITS:
         if (evaluation := archive.evaluation(label, split)) is not None:
             record[split] = score(evaluation, archive.instances(split)).as_json()
@@ -90,6 +94,8 @@ def _print(archive: Archive, label: str, record: dict[str, Any]) -> None:
         if (evaluation := archive.evaluation(label, split)) is not None:
             result = score(evaluation, archive.instances(split))
             out.print(score_table(label, record["problem"], split, result))
+    if (replay := archive.engine_replay()) is not None and "engine" in record:
+        out.print(engine_table(record["run"], replay))
     for part in ("prompt", "answer"):
         if record.get(part) and record[part] != record["source"]:
             out.print(Rule(part))

@@ -111,6 +111,7 @@ class _Serving:
         self.decodes = Loop(engine.runner, self.second, engine.tokens, self.offset)
         self.on_the_way: dict[int, _Parcel] = {}
         self.finished = 0
+        self.empty_turns = 0
         self.most_steps = STEPS_PER_TOKEN * int(np.sum(workload.prompt) + np.sum(workload.output))
 
     def run(self, progress: Callable[[int], object]) -> None:
@@ -131,7 +132,7 @@ class _Serving:
                 self._compute_decodes()
             if self.finished > before:
                 progress(self.finished)
-            self._refuse_standstill()
+            self._refuse_standstill(int(self.first.state[layout.STEPS] + self.second.state[layout.STEPS]))
 
     def _compute_prompts(self) -> None:
         decision = self.first.decide()
@@ -180,11 +181,13 @@ class _Serving:
         self.copy(own.astype(np.int64) + self.offset, parcel.blocks.astype(np.int64))
         self._let_go(parcel.blocks)
 
-    def _refuse_standstill(self) -> None:
-        for scheduler, other in ((self.first, self.second), (self.second, self.first)):
-            empty = scheduler.state[layout.EMPTY] > len(self.workload) + 1 and not other.state[layout.RUN]
-            if empty or scheduler.state[layout.STEPS] > self.most_steps:
-                raise NoProgress(no_progress(scheduler))
+    def _refuse_standstill(self, steps: int) -> None:
+        """End a run in which nobody is scheduled in either pool, turn after turn; prompts alone may have to wait."""
+        pools = (self.first, self.second)
+        scheduled = any(each.state[layout.STEPS] and not each.state[layout.EMPTY] for each in pools if each.busy)
+        self.empty_turns = 0 if scheduled or not steps else self.empty_turns + 1
+        if self.empty_turns > len(self.workload) + 1 or steps > self.most_steps:
+            raise NoProgress(no_progress(self.first if self.first.busy else self.second))
 
     def outcome(self) -> Outcome:
         """What happened, in both pools together."""
