@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from engine_bridge.cost import load_profile
+from engine_bridge.cost import CostModel, load_profile
 from engine_bridge.online import EngineSettings
 from engine_bridge.sources import load_workload
 from engine_bridge.workload import VECTORS, Workload
@@ -101,16 +101,19 @@ def instance_of(name: str, workload: Workload, level: str, classes: tuple[str, .
     arrays = {field: getattr(workload, field) for field in TRAFFIC}
     arrays |= {"hash_block": np.array(workload.hash_block), **_engine(SETTINGS)}
     alone, _ = least_times(Instance(name, arrays))
-    factor = FACTORS[level]
-    ttft = factor * np.maximum(alone, SHORTEST_PREFILL)
-    tpot = np.full(len(alone), factor * decode_iteration())
-    return Instance(name, {**arrays, "ttft": ttft, "tpot": tpot}, classes)
+    ttft, tpot = service_levels(level, alone, load_profile(PROFILE))
+    return Instance(name, {**arrays, "ttft": ttft, "tpot": np.full(len(alone), tpot)}, classes)
 
 
-def decode_iteration() -> float:
+def service_levels(level: str, alone: Array, profile: CostModel) -> tuple[Array, float]:
+    """Objectives of `FACTORS` (s): TTFT of each request, where `alone` is its least possible one, and TPOT of all."""
+    return FACTORS[level] * np.maximum(alone, SHORTEST_PREFILL), FACTORS[level] * decode_iteration(profile)
+
+
+def decode_iteration(profile: CostModel) -> float:
     """Seconds of the decode iteration that service levels are multiples of."""
     requests, context = ITERATION
-    return float(load_profile(PROFILE).seconds(decodes=requests, decode_kv=requests * context))
+    return float(profile.seconds(decodes=requests, decode_kv=requests * context))
 
 
 def from_lists(instance: Instance) -> Instance:
