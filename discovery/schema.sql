@@ -43,6 +43,11 @@ CREATE TABLE IF NOT EXISTS engine_score (
     replay INTEGER NOT NULL, heuristic TEXT NOT NULL, place INTEGER NOT NULL, measured REAL, simulated REAL,
     failure TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (replay, heuristic)
 );
+-- What a problem reports beside the cost of an evaluation.
+CREATE TABLE IF NOT EXISTS report (
+    heuristic TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (heuristic, split, name)
+);
 CREATE TABLE IF NOT EXISTS comparison (
     heuristic TEXT NOT NULL, split TEXT NOT NULL, rival TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (heuristic, split, rival)
