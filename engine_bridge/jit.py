@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 try:
     from numba import njit
 except ImportError:  # a GPU machine with torch alone, or a NumPy that is too new for its numba
-    njit = None
+    njit = None  # type: ignore[assignment, unused-ignore]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -63,7 +63,7 @@ def read_order(arguments: Sequence[str] | None) -> Order:
     parser.add_argument("out", type=Path, metavar="OUT.json", help="where the results go; written after each of them")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, …; cpu to try the check itself")
     parser.add_argument("--quick", action="store_true", help="tiny models: tries the check, measures nothing")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for all parts together, {SECONDS:g} by default")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for all parts; {SECONDS:g} by default")
     given = parser.parse_args(arguments)
     return Order(given.out, given.device, given.quick, given.seconds)
 

@@ -164,9 +164,7 @@ def model_error(weights: Weights, device: torch.device) -> float:
     with torch.inference_mode():
         for batch in _story(weights.shape):
             there = to_device(batch, device)
-            found, expected = (
-                model.forward(there, cache) for model, cache in zip((usual, plain), caches, strict=True)
-            )
+            found, expected = (model.forward(there, cache) for model, cache in zip((usual, plain), caches, strict=True))
             worst = max(worst, error_of(found, expected))
     return worst
 

@@ -130,9 +130,7 @@ class Contest:
             f"calibration: error of a step {_percent(overall['median'])} median, {_percent(overall['p90'])} p90; "
             f"all steps together {_percent(fitted.error['total'])}"
         )
-        guesses = predict(
-            self.workload, {name: policies[name] for name in self.found}, self.engine.settings, fitted
-        )
+        guesses = predict(self.workload, {name: policies[name] for name in self.found}, self.engine.settings, fitted)
         for name, guess in guesses.items():
             missed = errors(guess, median_metrics(self.found[name]))
             self.part.emit("simulator", name, value={"predicted": guess.as_json(), "errors": missed})

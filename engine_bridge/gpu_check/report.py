@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ class Report:
         """
         beside = self.path.with_name(f"{self.path.name}.part")
         beside.write_text(json.dumps(self.results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(beside, self.path)
+        beside.replace(self.path)
 
     def take(self, line: str) -> bool:
         """Put the result that a part has emitted; whether the line was one."""

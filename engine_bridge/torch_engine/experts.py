@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from engine_bridge.torch_engine.ops import Ops
 from engine_bridge.torch_engine.shape import ModelShape
 from engine_bridge.torch_engine.weights import LayerWeights
-
-Tensor = torch.Tensor
 
 
 def run_experts(x: Tensor, layer: LayerWeights, shape: ModelShape, ops: Ops) -> Tensor:

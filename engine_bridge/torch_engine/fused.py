@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 from triton.language import constexpr, tensor
 
 from engine_bridge.torch_engine.batch import DeviceBatch
 from engine_bridge.torch_engine.kernels import kernel
 from engine_bridge.torch_engine.shape import ModelShape
 from engine_bridge.torch_engine.weights import LayerWeights
-
-Tensor = torch.Tensor
 
 HEADS = 8
 """Heads that one program of `_rotate_and_store` works on."""

@@ -6,12 +6,11 @@ from bisect import bisect_left
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine_bridge.torch_engine.batch import DeviceBatch, StepBatch
 from engine_bridge.torch_engine.cache import KVCache
 from engine_bridge.torch_engine.model import Model
-
-Tensor = torch.Tensor
 
 
 def bucket_sizes(most: int) -> list[int]:
@@ -96,7 +95,7 @@ class DecodeGraphs:
         for size in reversed(self._sizes):  # the largest first: the others find room in its memory
             self._buffers.fill(nothing, size)
             view = self._buffers.view(size)
-            side: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            side: torch.cuda.Stream = torch.cuda.Stream(device)
             side.wait_stream(torch.cuda.current_stream(device))
             with torch.cuda.stream(side):
                 model.forward(view, cache)  # compiles kernels and makes workspaces, which cannot be recorded

@@ -15,4 +15,4 @@ def kernel(varying: Sequence[str] = ()) -> Callable[[Callable[..., None]], Any]:
         varying: integers that change from step to step. Triton compiles once more when an integer becomes 1 or a
             multiple of 16, which would be felt in the middle of a measurement; these it leaves alone.
     """
-    return triton.jit(do_not_specialize=list(varying))  # type: ignore[no-any-return]
+    return triton.jit(do_not_specialize=list(varying))

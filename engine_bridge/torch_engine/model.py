@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn.functional import embedding, linear
 
 from engine_bridge.torch_engine.attention import AttentionBackend, choose_backend
@@ -14,8 +15,6 @@ from engine_bridge.torch_engine.cache import KVCache
 from engine_bridge.torch_engine.experts import has_grouped_product, run_experts
 from engine_bridge.torch_engine.ops import Ops, PlainOps, rope_table
 from engine_bridge.torch_engine.weights import LayerWeights, Weights
-
-Tensor = torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from engine_bridge.torch_engine.batch import DeviceBatch
 from engine_bridge.torch_engine.shape import ModelShape
 from engine_bridge.torch_engine.weights import LayerWeights
-
-Tensor = torch.Tensor
 
 
 class Ops(Protocol):

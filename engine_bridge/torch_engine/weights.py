@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from engine_bridge.torch_engine.errors import EngineError, memory_for
 from engine_bridge.torch_engine.safetensors import TensorFolder
 from engine_bridge.torch_engine.shape import ModelShape
-
-Tensor = torch.Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

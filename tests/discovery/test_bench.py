@@ -151,7 +151,7 @@ def test_bad_use_ends_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...]
     [
         (["fcfs"], {"workload": "conv"}, "there is no workload 'conv'; did you mean 'conversation'?"),
         (["fcfs"], {"workload": "nosuch.csv"}, "no workload nosuch.csv: it is no file"),
-        (["fcfs"], {"engine": "vllm"}, "that engine cannot be benchmarked yet; choose sim"),
+        (["fcfs"], {"engine": "vllm"}, "that engine cannot be benchmarked here; choose sim or torch"),
         (["fcfs"], {"engine": "simm"}, "there is no engine 'simm'; did you mean 'sim'?"),
         (["fcfs"], {"slo": "tight"}, "--slo tight: choose strict or relaxed"),
         (["fcfs"], {"profile": "h100"}, "no cost profile h100"),

@@ -1,4 +1,4 @@
-"""The harness: by turns, medians, a fit to the steps, and a prediction that is right where the clock is a cost model."""
+"""The harness: by turns, medians, a fit to the steps, a prediction that is right where the clock is a cost model."""
 
 from __future__ import annotations
 

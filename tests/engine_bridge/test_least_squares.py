@@ -10,7 +10,7 @@ from engine_bridge.least_squares import non_negative_least_squares
 
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 12), columns=st.integers(1, 8), kind=st.integers(0, 3))
 def test_as_good_as_scipys(seed: int, rows: int, columns: int, kind: int) -> None:
-    """No variable is negative and the residual is no larger, with equal columns, empty ones and too few rows as well."""
+    """No variable is negative and the residual is no larger, also with equal or empty columns and too few rows."""
     rng = np.random.default_rng(seed)
     matrix, target = rng.standard_normal((rows, columns)), rng.standard_normal(rows)
     if kind == 1:

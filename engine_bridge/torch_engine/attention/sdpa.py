@@ -6,11 +6,10 @@ The keys and values of a sequence are gathered from their pages. Decodes are don
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from engine_bridge.torch_engine.batch import DeviceBatch
-
-Tensor = torch.Tensor
 
 
 class SdpaAttention:

@@ -12,12 +12,11 @@ import math
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 from triton.language import constexpr, tensor
 
 from engine_bridge.torch_engine.batch import DeviceBatch
 from engine_bridge.torch_engine.kernels import kernel
-
-Tensor = torch.Tensor
 
 PROGRAMS = 2048
 """Programs of a decode step aimed at: several for each place on a large GPU, so that long sequences do not hold up the

@@ -10,11 +10,10 @@ from importlib import import_module
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine_bridge.torch_engine.batch import DeviceBatch
 from engine_bridge.torch_engine.errors import EngineError
-
-Tensor = torch.Tensor
 
 PAGE = 256
 """Tokens that a page must be a multiple of."""
