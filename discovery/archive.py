@@ -404,7 +404,10 @@ class Archive:
             " ORDER BY place",
             number,
         )
-        scores = tuple(EngineScore(*row[:5], detail=json.loads(row[5])) for row in rows)
+        scores = tuple(
+            EngineScore(heuristic, place, measured, simulated, failure, json.loads(detail))
+            for heuristic, place, measured, simulated, failure, detail in rows
+        )
         return EngineReplay(engine, wanted, json.loads(conditions), scores)
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
