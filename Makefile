@@ -24,7 +24,7 @@ test: .venv/ready-dev
 	@$(BIN)/python -c 'import torch' 2>/dev/null || echo 'skipped: tests of the embedded engine (torch is not installed; make test-engine)'
 
 test-engine: .venv/ready-engine
-	$(BIN)/python -m pytest tests/engine_bridge tests/discovery/test_engine_stage.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/engine_bridge tests/discovery/test_engine_stage.py tests/discovery/test_bench_torch.py
 
 test-vllm: .venv-vllm/ready
 	VLLM_LOGGING_LEVEL=ERROR VLLM_ENABLE_V1_MULTIPROCESSING=0 .venv-vllm/bin/python -m tests.vllm.oracle

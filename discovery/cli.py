@@ -253,6 +253,9 @@ def bench(
     rounds: Annotated[
         int | None, typer.Option(min=1, help="torch: how often every policy serves all requests; default: 3.")
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="torch: threads that compute on a CPU; default: 1.")
+    ] = None,
     pools: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="torch: prompts and decodes in two pools; share of KV blocks for prompts."),
@@ -270,7 +273,7 @@ def bench(
     bench(
         policies, workload, rate, engine=engine, slo=slo, profile=profile, requests=requests, seed=seed, oracle=oracle,
         prediction_error=prediction_error, blocks=blocks, max_prompt=max_prompt, out=out, as_json=as_json,
-        concurrency=concurrency, options=engine_options(model, device, rounds, pools),
+        concurrency=concurrency, options=engine_options(model, device, rounds, threads, pools),
     )  # fmt: skip
 
 

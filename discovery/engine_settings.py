@@ -15,7 +15,7 @@ class Engine(Section):
     `model`: a preset's name (tiny, tiny-moe, llama3-8b, qwen3-30b-a3b) or a folder. `device`: cpu, cuda …; by default
     a GPU if there is one. `top_k`: how many winners, by validation. `baselines`: policies beside them, as `discover
     bench` takes them; by default FCFS and the problem's best baseline. `workload`, `requests`, `rate`, `concurrency`,
-    `slo`, `max_prompt`, `blocks`, `rounds`: as the options of `discover bench`.
+    `slo`, `max_prompt`, `blocks`, `rounds`, `threads`: as the options of `discover bench`.
     """
 
     model: str = "tiny"
@@ -30,6 +30,7 @@ class Engine(Section):
     max_prompt: int | None = Field(None, ge=1)
     blocks: int | None = Field(None, ge=1)
     rounds: int = Field(3, ge=1, le=100)
+    threads: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _one_way_to_arrive(self) -> Engine:

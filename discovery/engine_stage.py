@@ -181,7 +181,7 @@ def _measure(contenders: Sequence[Contender], config: Config, sandbox: Sandbox, 
     wanted = config.engine
     workload = _workload(config)
     tell(f"opening {wanted.model}")
-    options = EngineOptions(model=wanted.model, device=wanted.device, rounds=wanted.rounds)
+    options = EngineOptions(model=wanted.model, device=wanted.device, rounds=wanted.rounds, threads=wanted.threads)
     real = open_engine(options, workload, blocks=wanted.blocks, seed=config.run.seed)
     return run_real(
         contenders, workload, [wanted.rate], real, sandbox, tell, slo=wanted.slo, profile=None,

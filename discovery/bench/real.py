@@ -36,21 +36,22 @@ LONGEST = 2048
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
     """model: a preset's name, or a folder. device: cpu, cuda …; None: a GPU if there is one. rounds: how often every
-    policy serves the workload. pools: share of the KV blocks that a pool for prompts gets, another the rest; None: one
-    pool for all.
+    policy serves the workload. threads: that compute on a CPU. pools: share of the KV blocks that a pool for prompts
+    gets, another the rest; None: one pool for all.
     """
 
     model: str = "tiny"
     device: str | None = None
     rounds: int = ROUNDS
+    threads: int = 1
     pools: float | None = None
 
 
 def engine_options(
-    model: str | None, device: str | None, rounds: int | None, pools: float | None
+    model: str | None, device: str | None, rounds: int | None, threads: int | None, pools: float | None
 ) -> EngineOptions | None:
     """What the user has said of the engine, the rest as usual; None if nothing."""
-    given = {"model": model, "device": device, "rounds": rounds, "pools": pools}
+    given = {"model": model, "device": device, "rounds": rounds, "threads": threads, "pools": pools}
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return EngineOptions(**said) if said else None
 
@@ -108,7 +109,7 @@ def open_engine(options: EngineOptions, workload: Workload, *, blocks: int | Non
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         check_lengths(workload, find_shape(options.model))
-        runner = open_runner(options.model, device=device, blocks=blocks, seed=seed)
+        runner = open_runner(options.model, device=device, blocks=blocks, seed=seed, threads=options.threads)
         settings = replace(
             SETTINGS,
             blocks=runner.cache.blocks,

@@ -68,7 +68,7 @@ def bench(
     """Run all policies, print one table and write a report, if asked to; exit code 1 if one never finishes."""
     check_engine(engine)
     if engine == SIMULATOR and options is not None:
-        raise UsageError("--model, --device, --rounds and --pools are for --engine torch")
+        raise UsageError("--model, --device, --rounds, --threads and --pools are for --engine torch")
     if oracle and prediction_error is not None:
         raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
     if concurrency is not None and rates is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from engine_bridge.cost import load_profile
 from engine_bridge.gpu_check.policies import find_policies
 from engine_bridge.harness import warm_up_workload
@@ -16,7 +14,6 @@ from engine_bridge.torch_engine.opening import open_runner
 
 def compile_all() -> None:
     """Serve a few requests with every policy, on the CPU and in the simulator."""
-    torch.set_num_threads(1)
     settings = EngineSettings(blocks=256)
     workload = warm_up_workload(settings, 64).select(range(8))
     engine = Engine(open_runner("tiny", device="cpu", blocks=256), settings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 
 import numpy as np
-import torch
 
 from engine_bridge.gpu_check.part import Part
 from engine_bridge.gpu_check.policies import Contest, find_policies
@@ -38,8 +37,6 @@ def moe(part: Part) -> None:
 
 def _run(part: Part, model: str) -> None:
     """Emit `model`, `decode`, `prefill`, and what `Contest` does."""
-    if part.device == "cpu":
-        torch.set_num_threads(1)
     started = monotonic()
     # As many KV blocks as 256 sequences of 1k need, with some to spare, so that the cache is not what is measured.
     settings = RunnerSettings(max_running=32 if part.quick else 256)

@@ -32,9 +32,9 @@ SHOWN = ("TTFT p50", "TTFT p99", "TPOT p50", "TPOT p99", "throughput")
 
 
 def find_policies() -> dict[str, Path]:
-    """Files by name: the baselines, and the newest champions if there are any."""
+    """Files by name: the baselines, and the newest champions (their names tell when) if there are any."""
     found = {name: BASELINES / f"{name}.py" for name in NAMES}
-    champions = sorted(CHAMPIONS.glob("*.py"), key=lambda path: path.stat().st_mtime, reverse=True)
+    champions = sorted(CHAMPIONS.glob("*.py"), reverse=True)
     return {**found, **{f"champion {path.stem}": path for path in champions[:MOST_CHAMPIONS]}}
 
 

@@ -28,6 +28,7 @@ def open_runner(
     block_size: int = 16,
     attention: str | None = None,
     seed: int = 0,
+    threads: int = 1,
     settings: RunnerSettings | None = None,
 ) -> Runner:
     """Make a model's weights, its KV cache and what runs it, warmed up.
@@ -37,6 +38,8 @@ def open_runner(
         device: "cpu", "cuda" or "cuda:N".
         dtype: float32 by default on the CPU, bfloat16 on a GPU.
         blocks: KV blocks; by default what the GPU's memory has room for, 4096 on the CPU.
+        threads: that compute on the CPU, in all of this process. On a machine that is busy otherwise, several that wait
+            for each other in every small operation take many times longer than one.
         attention: a back-end (`attention.base.BACKENDS`); by default the fastest for the device.
 
     Raises:
@@ -44,6 +47,7 @@ def open_runner(
     """
     shape = find_shape(model)
     where = find_device(device)
+    torch.set_num_threads(threads)
     kind = find_dtype(dtype or ("float32" if where.type == "cpu" else "bfloat16"))
     if model in PRESETS:
         weights = random_weights(shape, seed=seed, dtype=kind, device=where)
