@@ -61,7 +61,7 @@ def test_policies_take_turns_and_the_steps_can_be_calibrated_on(benched: Path) -
         rows = [(row["policy"], row["round"]) for row in csv.DictReader(file)]
     turns = list(dict.fromkeys(rows))
     assert turns == [("fcfs", "0"), ("mine.py", "0"), ("mine.py", "1"), ("fcfs", "1")]
-    fitted = discover("calibrate", "out/steps.csv", "--out", "own.json", cwd=benched)
+    fitted = discover("calibrate", "out/steps.csv", "--profile", "own.json", cwd=benched)
     assert fitted.returncode == 0, fitted.stderr
     again = discover("bench", "fcfs", "--workload", "few.jsonl", "--profile", "own.json", cwd=benched)
     assert again.returncode == 0, again.stderr
