@@ -25,12 +25,12 @@ from discovery.folders import source_of
 from discovery.leaderboard import leaderboard
 from discovery.proposers.settings import ReplayProposer
 from engine_bridge.metrics import Metrics
+from engine_bridge.policy import CORE
 from engine_bridge.workload import Workload
 from evaluators.sandbox.supervisor import Sandbox
 from problems.base import Problem
 from problems.registry import load_problem
 from problems.serving.adapters import ENTRIES, NotAdaptable, adapt
-from problems.serving.problem import ServingProblem
 
 Phase = Callable[[str], None]
 
@@ -119,7 +119,7 @@ def contenders_of(archive: Archive, config: Config, problem: Problem, phase: Pha
 
     Policies that are no baselines of the problem are called `policy NAME`: a name can mean two things.
     """
-    serving = isinstance(problem, ServingProblem)
+    serving = _finds_policies(problem)
     baselines = archive.baselines()
     rows = [row for row in leaderboard(archive) if row.origin != "baseline" and row.gap("validation") < inf]
     found: list[Contender] = []
@@ -217,7 +217,12 @@ def _check_engine(config: Config) -> None:
 
 
 def _adaptable(problem: Problem) -> bool:
-    return isinstance(problem, ServingProblem) or problem.name in ENTRIES
+    return _finds_policies(problem) or problem.name in ENTRIES
+
+
+def _finds_policies(problem: Problem) -> bool:
+    """Whether what is found serves requests as it is."""
+    return problem.entry.function in CORE
 
 
 def _adapted(name: str, origin: str, problem: Problem, source: str) -> Contender:

@@ -40,6 +40,8 @@ from evaluators.sandbox.supervisor import Sandbox
 SIMULATOR, TORCH = "sim", "torch"
 PROFILE = "h200-llama3-8b"
 """The simulator's clock where nothing else is said."""
+QUIET = 0.2
+"""Rounds of a policy that differ by more, relatively, are told of."""
 OFTEN = 0.25
 """Seconds between two words on what runs."""
 
@@ -235,7 +237,7 @@ def _finish(
     if folder is not None:
         page = write_report(folder, scene, results, record, shlex.join(["discover", *sys.argv[1:]]), measured)
         typer.echo(f"wrote {page}", err=True)
-    _complain(results)
+    complain(results)
 
 
 def _show(
@@ -257,7 +259,13 @@ def _show(
         out.print(fidelity_table(results, f"simulated with the clock {scene.clock}"))
 
 
-def _complain(results: Sequence[Result]) -> None:
+def _apart(result: Result) -> float:
+    """Longest over shortest round, less 1; 0 where there is one, or none."""
+    seconds = [figures.seconds for figures in result.rounds]
+    return max(seconds) / min(seconds) - 1 if seconds else 0.0
+
+
+def complain(results: Sequence[Result]) -> None:
     """Say on standard error what went wrong with policies; exit code 1 if one never came to an end."""
     for result in results:
         where = result.policy.name if result.rate is None else f"{result.policy.name} at {result.rate:g}/s"
@@ -269,5 +277,11 @@ def _complain(results: Sequence[Result]) -> None:
             )
         elif result.failure:
             typer.echo(f"error: {where}: {result.failure}", err=True)
+    if (apart := max((_apart(result) for result in results), default=0.0)) > QUIET:
+        typer.echo(
+            f"warning: the seconds that one policy took differ by {100 * apart:.0f} % between rounds: the machine does "
+            "other work or a round is too short; measure on a quiet one, or with more --requests",
+            err=True,
+        )
     if any(result.failure for result in results):
         raise typer.Exit(1)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from discovery.bench.contenders import find_contender
+from discovery.bench.running import Result
+from discovery.commands.bench import complain
+from engine_bridge.metrics import metrics
+from engine_bridge.online import simulate
+from engine_bridge.policy import FCFS
+from engine_bridge.settings import EngineSettings
 from engine_bridge.traces import write_jsonl
 from tests.discovery.conftest import discover
-from tests.engine_bridge.traffic import make_workload
+from tests.engine_bridge.traffic import ROUND_COST, make_workload
 
 torch = pytest.importorskip("torch", reason="torch is not installed; `make test-engine` installs it and runs this")
 
@@ -107,3 +115,14 @@ def test_two_pools_serve(tmp_path: Path) -> None:
     assert record["on"]["pools"] == 0.5
     assert record["results"][0]["metrics"]["requests"] == 12
     assert record["results"][0].get("predicted") is None
+
+
+def test_a_machine_that_is_not_quiet_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rounds that differ by more than a fifth make a warning, others none."""
+    policy = find_contender("fcfs")
+    outcome = simulate(make_workload(n=12), FCFS, EngineSettings(blocks=64), ROUND_COST)
+    figures = metrics(outcome, make_workload(n=12))
+    for slower, said in ((1.1, False), (1.5, True)):
+        rounds = (figures, replace(figures, seconds=slower * figures.seconds))
+        complain([Result(policy, None, figures, "", rounds)])
+        assert ("50 % between rounds" in capsys.readouterr().err) is said
