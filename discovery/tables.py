@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -21,6 +22,17 @@ def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut in a file or pipe."""
     found = Console()
     return found if found.is_terminal else Console(width=max(found.width, WIDE))
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], object]]:
+    """Something to tell what is going on, which a terminal shows in one line of standard error."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield lambda _: None
+        return
+    with errors.status("starting") as status:
+        yield status.update
 
 
 def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ class Scene:
         """Whose seconds they are, and whether they were measured."""
         return f"{self.profile.name}, {'fitted to a step log' if self.profile.fitted else 'derived, not measured'}"
 
+    @property
+    def times(self) -> str:
+        """What kind of times the results hold, in a few words."""
+        return "times are simulated, but the scheduler's"
+
+    @property
+    def stage(self) -> str:
+        """The end of a sentence that says where the policies ran."""
+        return (
+            "in a simulated engine with vLLM's order of decisions. Its clock is a cost model "
+            f"({self.clock}), so all times but the scheduler's are simulated seconds."
+        )
+
     def describe(self) -> str:
         """One line: everything a result must not be read without."""
         slo = "SLOs of the file" if self.slo == OWN_LEVELS else f"{self.slo} SLOs"
@@ -94,6 +108,7 @@ def set_scene(
     profile: str,
     blocks: int | None,
     max_prompt: int | None,
+    max_output: int | None = None,
 ) -> Scene:
     """The scene that the options name.
 
@@ -102,20 +117,21 @@ def set_scene(
         requests: its first so many.
         seed: of a synthetic workload and of predictions.
         error: sigma of the predictions' error, 0 for the true lengths; None: as the workload has it.
-        slo: `strict` or `relaxed`; None: the workload's own service levels, `strict` if it has none.
+        slo: `strict`, `relaxed` or two numbers of seconds, as in `2,0.1`; None: the workload's own service levels,
+            `strict` if it has none.
         profile: a cost profile's name or file.
         blocks: KV blocks; None: as on the standard engine.
         max_prompt: prompts are cut to so many tokens.
+        max_output: outputs likewise.
 
     Raises:
         UsageError: an option names nothing, or the engine cannot serve the workload.
     """
-    if slo is not None and slo not in FACTORS:
-        raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}")
+    levels = own_levels(slo)
     settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
     try:
         model = load_profile(profile)
-        workload = _load(source, requests, seed).clipped(max_prompt=max_prompt)
+        workload = _load(source, requests, seed).clipped(max_prompt, max_output)
         if error is not None:
             workload = workload.with_predictions(error, seed)
         check_workload(workload, settings)
@@ -124,12 +140,31 @@ def set_scene(
     except ValueError as problem:  # of `check_workload`
         raise UsageError(f"{problem} (--max-prompt, --blocks)") from None
     first, rest = no_queue(workload, settings, model)
-    if slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
+    if levels is not None:
+        level, workload = f"{levels[0]:g} s, {levels[1]:g} s", workload.with_slos(*levels)
+    elif slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
         level = OWN_LEVELS
     else:
         level = slo or next(iter(FACTORS))
         workload = with_levels(workload, FACTORS[level], first, model)
     return Scene(workload=workload, slo=level, settings=settings, profile=model, alone=first + rest)
+
+
+def own_levels(slo: str | None) -> tuple[float, float] | None:
+    """TTFT and TPOT in seconds, given as `2,0.1`; None for a level by name, or none.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if slo is None or slo in FACTORS:
+        return None
+    try:
+        ttft, tpot = map(float, slo.split(","))
+    except ValueError:
+        ttft = tpot = math.nan
+    if not (ttft > 0 and tpot > 0):
+        raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}, or give TTFT and TPOT in seconds, as in 2,0.1")
+    return ttft, tpot
 
 
 def no_queue(workload: Workload, settings: EngineSettings, profile: CostModel) -> tuple[Array, Array]:

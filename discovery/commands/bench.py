@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from discovery.bench.columns import results_table
 from discovery.bench.contenders import Contender, find_contender
 from discovery.bench.report import write_report
 from discovery.bench.running import LEVEL, Result, by_capacity, capacities, run_all
 from discovery.bench.scene import Scene, set_scene
+from discovery.commands.bench_live import LIVE, LIVE_DEFAULTS, LiveOptions, bench_live, check_options
 from discovery.errors import UsageError
 from discovery.output import print_json
-from discovery.tables import console
+from discovery.tables import console, telling
 from engine_bridge.policy import ENGINES
 from evaluators.sandbox.supervisor import Sandbox
 
@@ -44,20 +44,27 @@ def bench(
     max_prompt: int | None,
     out: Path | None,
     as_json: bool,
+    max_output: int | None = None,
+    live: LiveOptions = LIVE_DEFAULTS,
 ) -> None:
     """Run all policies, print one table and, if asked to, write a report; exit code 1 if one never finishes."""
     check_engine(engine)
+    check_options(engine, live, blocks)
     if oracle and prediction_error is not None:
         raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
     wanted = parse_rates(rates)
     error = 0.0 if oracle else prediction_error
     scene = set_scene(
         workload, requests=requests, seed=seed, error=error, slo=slo, profile=profile, blocks=blocks,
-        max_prompt=max_prompt,
+        max_prompt=max_prompt, max_output=max_output,
     )  # fmt: skip
     for rate in wanted:
         scene.at(rate)
     folder = None if out is None else make_folder(out)
+    if engine == LIVE:
+        scene, results = bench_live(names, scene, wanted, live, folder)
+        finish(engine, scene, seed, None, results, folder, as_json=as_json)
+        return
     contenders = list({each.name: each for each in map(find_contender, names)}.values())
     with ExitStack() as opened:
         sealed = any(contender.sealed for contender in contenders)
@@ -66,6 +73,14 @@ def bench(
         for contender in contenders:
             contender.check(engine, sandbox)
         results = _run(contenders, scene, wanted, sandbox)
+    finish(engine, scene, seed, isolation, results, folder, as_json=as_json)
+
+
+def finish(
+    engine: str, scene: Scene, seed: int, isolation: str | None, results: Sequence[Result], folder: Path | None, *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Show the results, and write the report into `folder`."""
     record = as_record(engine, scene, seed, isolation, results)
     _show(engine, scene, isolation, results, record, as_json=as_json)
     if folder is not None:
@@ -78,14 +93,14 @@ def check_engine(name: str) -> None:
     """Refuse engines that there are not, or not yet.
 
     Raises:
-        UsageError: it is not the simulator.
+        UsageError: it is neither the simulator nor vLLM.
     """
-    if name == SIMULATOR:
+    if name in (SIMULATOR, LIVE):
         return
     if name in ENGINES:
-        raise UsageError(f"--engine {name}: that engine cannot be benchmarked yet; choose {SIMULATOR}")
+        raise UsageError(f"--engine {name}: that engine cannot be benchmarked yet; choose {SIMULATOR} or {LIVE}")
     nearest = difflib.get_close_matches(name, ENGINES, n=1, cutoff=0.4)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {SIMULATOR}"
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {SIMULATOR} or {LIVE}"
     raise UsageError(f"there is no engine '{name}'; {hint}")
 
 
@@ -138,11 +153,8 @@ def _run(
     contenders: Sequence[Contender], scene: Scene, rates: Sequence[float | None], sandbox: Sandbox | None
 ) -> list[Result]:
     """The results, with a line on standard error that says what runs, if that is a terminal."""
-    errors = Console(stderr=True)
-    if not errors.is_terminal:
-        return run_all(contenders, scene, rates, sandbox, lambda _: None)
-    with errors.status("starting") as status:
-        return run_all(contenders, scene, rates, sandbox, status.update)
+    with telling() as tell:
+        return run_all(contenders, scene, rates, sandbox, tell)
 
 
 def _show(
@@ -154,7 +166,7 @@ def _show(
     out = console()
     title = f"{scene.describe()}\nengine {engine} · clock: {scene.clock}"
     sealed = f" · sealed policies: isolation {isolation}" if isolation else ""
-    caption = f"* best, unless most are · times are simulated, but the scheduler's{sealed}"
+    caption = f"* best, unless most are · {scene.times}{sealed}"
     out.print(results_table(results, title, caption, out.width))
     if len({result.rate for result in results}) > 1:
         held = (f"{rate}: {', '.join(names)}" for rate, names in by_capacity(results))

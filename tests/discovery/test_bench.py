@@ -151,9 +151,10 @@ def test_bad_use_ends_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...]
     [
         (["fcfs"], {"workload": "conv"}, "there is no workload 'conv'; did you mean 'conversation'?"),
         (["fcfs"], {"workload": "nosuch.csv"}, "no workload nosuch.csv: it is no file"),
-        (["fcfs"], {"engine": "vllm"}, "that engine cannot be benchmarked yet; choose sim"),
+        (["fcfs"], {"engine": "torch"}, "that engine cannot be benchmarked yet; choose sim or vllm"),
         (["fcfs"], {"engine": "simm"}, "there is no engine 'simm'; did you mean 'sim'?"),
-        (["fcfs"], {"slo": "tight"}, "--slo tight: choose strict or relaxed"),
+        (["fcfs"], {"slo": "tight"}, "--slo tight: choose strict or relaxed, or give TTFT and TPOT in seconds"),
+        (["fcfs"], {"slo": "2,-1"}, "--slo 2,-1: choose strict or relaxed, or give TTFT and TPOT in seconds"),
         (["fcfs"], {"profile": "h100"}, "no cost profile h100"),
         (["fcfs"], {"oracle": True, "prediction_error": 1.0}, "give one of them"),
         (["fcfs"], {"prediction_error": float("inf")}, "prediction error inf"),

@@ -43,8 +43,8 @@ MODEL = {
 """The smallest model that the configuration accepts; it is never run."""
 
 
-def make_scheduler(settings: dict[str, Any]) -> Scheduler:
-    """A synchronous scheduler with these settings (`EngineSettings`)."""
+def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) -> Scheduler:
+    """A synchronous scheduler with these settings (`EngineSettings`); `kind` is `Scheduler` or derived from it."""
     size, blocks = settings["block_size"], settings["blocks"] + 1
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(MODEL))
@@ -68,13 +68,13 @@ def make_scheduler(settings: dict[str, Any]) -> Scheduler:
     cache.num_gpu_blocks = blocks
     spec = FullAttentionSpec(block_size=size, num_kv_heads=1, head_size=1, dtype=torch.float32)
     kv = KVCacheConfig(num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)])
-    scheduler = Scheduler(
+    scheduler = kind(
         vllm_config=config,
         kv_cache_config=kv,
         structured_output_manager=StructuredOutputManager(config),
         block_size=size,
     )
-    assert type(scheduler) is Scheduler
+    assert type(scheduler) is kind
     return scheduler
 
 
@@ -91,7 +91,7 @@ class Driver:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.facts = case.workload()
-        self.scheduler = make_scheduler(case.settings)
+        self.scheduler = self.make_scheduler()
         self.policy = Weighted(case.policy)
         self.now, self.last_step = 0.0, 0.0
         self.last = np.array(case.arrival, dtype=np.float64)
@@ -101,6 +101,14 @@ class Driver:
         self.step = Step()
         self._watch("_preempt_request", lambda: self.step.preempted)
         self._watch("_free_request", lambda: self.step.finished)
+
+    def make_scheduler(self) -> Scheduler:
+        """The scheduler to be driven."""
+        return make_scheduler(self.case.settings)
+
+    def extra(self, number: int) -> dict[str, float] | None:
+        """What the sender of a request says of it; this driver looks the facts up by itself."""
+        return None
 
     def _watch(self, method: str, target: Callable[[], list[int]]) -> None:
         """Note the requests a method is called with, in order."""
@@ -144,7 +152,7 @@ class Driver:
         case = self.case
         while self.arrived < len(case.prompt) and case.arrival[self.arrived] <= self.now:
             number = self.arrived
-            parameters = SamplingParams(max_tokens=case.output[number], ignore_eos=True)
+            parameters = SamplingParams(max_tokens=case.output[number], ignore_eos=True, extra_args=self.extra(number))
             parameters.update_from_generation_config({}, None)
             request = Request(
                 request_id=str(number),
