@@ -88,8 +88,10 @@ def _await_ready(process: subprocess.Popen[bytes], port: int, log: Path, tell: C
     start = time.monotonic()
     while not _ready(port):
         seconds = time.monotonic() - start
-        if process.poll() is not None:
-            raise ServerError(f"the server ended with status {process.returncode} before it was ready: {reason(log)}")
+        if _ended(process):
+            status = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            ended = f"with status {status.si_status}" if status else ""
+            raise ServerError(f"the server ended {ended} before it was ready: {reason(log)}")
         if seconds > START_SECONDS:
             raise ServerError(f"the server was not ready within {START_SECONDS:.0f} s; look at {log}")
         tell(f"starting the server, {seconds:.0f} s")
@@ -116,10 +118,15 @@ def reason(log: Path) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask it to end, then make it and all it has started."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
+    process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + STOP_SECONDS
+    while not _ended(process) and time.monotonic() < until:
+        time.sleep(0.05)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has ended; it stays to be waited for, so that its number remains its own."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
