@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from discovery.archive import Archive
-from discovery.batches import Exchange
 from discovery.budget import Budget, Spending
 from discovery.candidate import Candidate, Draft
 from discovery.config import Config
@@ -110,6 +109,8 @@ class _Session:
             except AnswersWanted:
                 if not isinstance(self.config.proposer, BatchProposer):
                     raise
+                from discovery.batches import Exchange  # openai takes half a second to import
+
                 function, phase = self.problem.entry.function, self.observers.phase
                 await Exchange(self.archive, self.config.proposer, function, phase)()
 

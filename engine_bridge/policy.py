@@ -32,7 +32,6 @@ the function missing in this step; a step in which the answers would schedule no
 from __future__ import annotations
 
 import math
-import runpy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,7 +245,10 @@ def load_policy(path: Path | str) -> Policy:
         OSError: it cannot be read.
         UnsupportedFunction: it defines no function of the protocol.
     """
-    namespace = runpy.run_path(str(path), run_name="policy")
+    # Annotations are not looked at, as in the sealed process.
+    code = compile(Path(path).read_bytes(), str(path), "exec", annotations.compiler_flag, dont_inherit=True)
+    namespace: dict[str, Any] = {"__name__": "policy", "__file__": str(path)}
+    exec(code, namespace)
     functions = {name: namespace[name] for name in CORE + EXTENSIONS if callable(namespace.get(name))}
     if not functions:
         raise UnsupportedFunction(f"{path} defines no function of a policy; it needs one of {', '.join(CORE)}")

@@ -20,11 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine_bridge.trace_profiles import LEVELS as LEVELS
-from engine_bridge.trace_profiles import PROFILES as PROFILES
-from engine_bridge.trace_profiles import draw_arrivals as draw_arrivals
-from engine_bridge.trace_profiles import draw_lengths as draw_lengths
-
 Array = NDArray[Any]
 
 HASH_BLOCK = 512

@@ -61,7 +61,7 @@ def _attempt(
 ) -> Evaluation:
     try:
         decisions, cpu = _decide(problem, source, instances, sandbox, allowance)
-        again = _asked_again(len(instances))
+        again = _asked_again(len(instances), _each_alone(problem, allowance))
         repeated, _ = _decide(problem, source, [instances[i] for i in again], sandbox, allowance)
         if [_bytes(decisions[i]) for i in again] != [_bytes(decision) for decision in repeated]:
             raise CandidateFault(Verdict.invalid_decision, "decisions depend on earlier instances or on chance")
@@ -82,8 +82,7 @@ def _decide(
     problem: Problem, source: str, instances: Sequence[Instance], sandbox: Sandbox, allowance: Allowance
 ) -> tuple[list[Array], float]:
     """The checked decisions on `instances`, asked in this order, and the CPU seconds they took."""
-    alone = allowance.fresh_process or problem.entry.driver == "interactive"
-    if alone and len(instances) > 1:
+    if _each_alone(problem, allowance) and len(instances) > 1:
         parts = [_decide(problem, source, [instance], sandbox, allowance) for instance in instances]
         return [decision for decisions, _ in parts for decision in decisions], sum(cpu for _, cpu in parts)
     decisions = []
@@ -110,12 +109,20 @@ def _functions(problem: Problem, session: Session) -> frozenset[str]:
     return functions
 
 
-def _asked_again(count: int) -> list[int]:
+def _each_alone(problem: Problem, allowance: Allowance) -> bool:
+    """Whether every instance gets a process of its own."""
+    return allowance.fresh_process or problem.entry.driver == "interactive"
+
+
+def _asked_again(count: int, alone: bool) -> list[int]:
     """Which of `count` instances to ask again in a fresh process: the last, the first, one between, in this order.
 
     The last one now comes without what was seen before it, the first one with something, and both in another
-    place than before: what decides by its memory, or by counting, decides otherwise.
+    place than before: what decides by its memory, or by counting, decides otherwise. Where each was `alone` in its
+    process, only chance is left to be found out, and the first is enough.
     """
+    if alone:
+        return [0] if count else []
     return list(dict.fromkeys((count - 1, 0, count // 2))) if count else []
 
 

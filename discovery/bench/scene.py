@@ -18,7 +18,7 @@ from engine_bridge.workload import Workload, WorkloadError
 from problems.base import Array, Instance
 from problems.serving.agents import draw_agents
 from problems.serving.bounding import least_times
-from problems.serving.instances import FACTORS, ITERATION, SETTINGS, SHORTEST_PREFILL
+from problems.serving.instances import FACTORS, SETTINGS, service_levels
 
 AGENTS = "agents"
 """The synthetic workload that no trace stands behind."""
@@ -146,7 +146,7 @@ def set_scene(
         level = OWN_LEVELS
     else:
         level = slo or next(iter(FACTORS))
-        workload = with_levels(workload, FACTORS[level], first, model)
+        workload = workload.with_slos(*service_levels(level, first, model))
     return Scene(workload=workload, slo=level, settings=settings, profile=model, alone=first + rest)
 
 
@@ -175,13 +175,6 @@ def no_queue(workload: Workload, settings: EngineSettings, profile: CostModel) -
     return least_times(
         Instance(workload.name, {**requests, **engine, "hash_block": hash_block, "cost": profile.vector})
     )
-
-
-def with_levels(workload: Workload, factor: float, alone: Array, profile: CostModel) -> Workload:
-    """Service levels as `problems.serving.instances` sets them; `alone`: seconds to the first token without a queue."""
-    requests, context = ITERATION
-    iteration = float(profile.seconds(decodes=requests, decode_kv=requests * context))
-    return workload.with_slos(factor * np.maximum(alone, SHORTEST_PREFILL), factor * iteration)
 
 
 def _load(source: str, requests: int | None, seed: int) -> Workload:

@@ -68,7 +68,10 @@ def export_module(name: str, folder: Path) -> Path:
 
 
 def split_future(source: str) -> tuple[str, str]:
-    """A file's `from __future__` imports, and all else: in a module only its docstring may stand before them."""
+    """A file's `from __future__` imports, and all else: in a module only its docstring may stand before them.
+
+    Annotations are among them always, since sealed heuristics are run so: what they name need not be imported.
+    """
     lines = source.splitlines(keepends=True)
     future: list[str] = []
     for node in ast.parse(source).body:
@@ -76,4 +79,6 @@ def split_future(source: str) -> tuple[str, str]:
             for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                 future.append(lines[number])
                 lines[number] = ""
+    if not any("annotations" in line for line in future):
+        future.insert(0, "from __future__ import annotations\n")
     return "".join(future), "".join(lines)

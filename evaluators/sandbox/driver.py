@@ -74,7 +74,8 @@ def load(namespace: dict[str, Any], source: bytes) -> None:
     """Run the heuristic's file in `namespace`."""
     try:
         # Decoded here, so that no line of the file can ask for another encoding and read as something else.
-        code = compile(source.decode(), FILENAME, "exec", dont_inherit=True)
+        # Annotations are not looked at: models like to copy them without what they need to be imported.
+        code = compile(source.decode(), FILENAME, "exec", annotations.compiler_flag, dont_inherit=True)
     except SyntaxError as error:
         raise Fault("bad_source", f"{type(error).__name__}: {error.msg} (line {error.lineno})") from None
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from evaluators.sandbox import wire
+from evaluators.sandbox.cores import SharedCore
 from evaluators.sandbox.launcher import Zygote
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.sealed import sealed
@@ -30,7 +31,7 @@ GRACE = 0.2
 class Session:
     """A candidate in a process of its own; made by `Sandbox.open`, ended by `close` or by its first fault."""
 
-    def __init__(self, zygote: Zygote, source: str, limits: Limits) -> None:
+    def __init__(self, zygote: Zygote, source: str, limits: Limits, *, near: bool = True) -> None:
         data = check_source(source)
         self.limits = limits
         self.forgiving = False
@@ -42,6 +43,7 @@ class Session:
         self._cpu_seconds = 0.0
         self._ended: Exception | None = None
         self._connect(data)
+        self._core = SharedCore(self._pid) if near else None
         self._exchange(wire.LOAD, b"")
 
     def __enter__(self) -> Self:
@@ -184,6 +186,8 @@ class Session:
         except wire.WireError as error:
             raise self._fault(Verdict.protocol_error, str(error)) from None
         self._waited += time.monotonic() - self._asked
+        if self._core is not None:
+            self._core.turn()
         return answer
 
     def _write(self, frame: bytes) -> None:
@@ -259,6 +263,8 @@ class Session:
     def _end(self, reason: Exception, grace: float = 0.0) -> tuple[int, bool]:
         """Reap the child and close the pipes; later questions raise `reason`."""
         self._ended = reason
+        if self._core is not None:
+            self._core.end()
         self._close_pipes()
         try:
             ended = self._zygote.reap(grace)

@@ -16,7 +16,8 @@ class Sandbox:
     """Runs candidates, one at a time, each in a process of its own. A context manager; not thread-safe.
 
     To use several cores, make a sandbox for each. `layers` are those to be used where the machine has them: all,
-    but for tests of what the others are worth.
+    but for tests of what the others are worth. With `near` a candidate that is asked often shares our core
+    (`cores.SharedCore`).
 
     Raises:
         IsolationUnavailable: the machine cannot give the tier `min_tier`.
@@ -24,10 +25,16 @@ class Sandbox:
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, min_tier: Tier | str = Tier.rlimits_only, layers: Layer = ALL
+        self,
+        limits: Limits | None = None,
+        *,
+        min_tier: Tier | str = Tier.rlimits_only,
+        layers: Layer = ALL,
+        near: bool = True,
     ) -> None:
         self.limits = limits or Limits()
         self._wanted = layers
+        self._near = near
         self._zygote: Zygote | None = None
         self._tier = Tier(min_tier)
         self._zygote = self._start()
@@ -79,14 +86,14 @@ class Sandbox:
         """A new session, in a new zygote if the present one is dead."""
         if self._zygote is not None:
             try:
-                return Session(self._zygote, source, limits)
+                return Session(self._zygote, source, limits, near=self._near)
             except ZygoteDied:
                 self._zygote.close()
         try:
             self._zygote = self._start()
         except IsolationUnavailable as error:  # at the start it was available
             raise InfrastructureError(str(error)) from error
-        return Session(self._zygote, source, limits)
+        return Session(self._zygote, source, limits, near=self._near)
 
     def _start(self) -> Zygote:
         """A new zygote, of the tier that there was, or at first of the least that is accepted."""

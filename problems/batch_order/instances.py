@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from engine_bridge.workload import PROFILES, draw_arrivals, draw_lengths
+from engine_bridge.trace_profiles import PROFILES, draw_arrivals, draw_lengths
 from problems.base import Array, Instance
 from problems.batch_order.costs import Objective
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from engine_bridge.workload import PROFILES
+from engine_bridge.trace_profiles import PROFILES
 from evaluators.evaluate import Allowance, evaluate
 from evaluators.heuristic import find_heuristic
 from evaluators.sandbox.supervisor import Sandbox

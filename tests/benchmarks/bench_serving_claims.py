@@ -22,6 +22,7 @@ from problems.serving.instances import PROFILE, decode_iteration
 
 POLICIES = Path(__file__).parents[2] / "problems" / "serving" / "policies"
 STRICT, RELAXED = 5.0, 25.0
+ITERATION_SECONDS = decode_iteration(load_profile(PROFILE))
 HALVINGS = 7
 
 
@@ -79,7 +80,7 @@ def conversation() -> Workload:
 
 def at(workload: Workload, rate: float, factor: float = STRICT) -> Workload:
     """With service levels: TPOT `factor` decode iterations, TTFT `factor` · 200 ms."""
-    return workload.scaled(rate).with_slos(0.2 * factor, factor * decode_iteration())
+    return workload.scaled(rate).with_slos(0.2 * factor, factor * ITERATION_SECONDS)
 
 
 def show(claim: str, figures: str) -> None:
@@ -95,7 +96,7 @@ def sarathi() -> None:
 
             def fits(rate: float, name: str = name, engine: int = engine, factor: float = factor) -> bool:
                 run = serve(name, at(base, rate), max_tokens=engine)
-                return run.tbt99 <= factor * decode_iteration() and float(np.median(run.ttft)) <= 2
+                return run.tbt99 <= factor * ITERATION_SECONDS and float(np.median(run.ttft)) <= 2
 
             show(f"Sarathi-Serve, {level}", f"{name}, steps ≤ {engine}: {capacity(fits):.1f}/s")
 
@@ -150,7 +151,7 @@ def mixed(rate: float) -> Workload:
         output,
         predicted=predicted,
         ttft=np.repeat([0.25, 6.0], [len(chats), len(longs)]),
-        tpot=np.full(len(arrival), RELAXED * decode_iteration()),
+        tpot=np.full(len(arrival), RELAXED * ITERATION_SECONDS),
     )
 
 

@@ -316,7 +316,7 @@ def test_an_export_keeps_future_imports_first() -> None:
     future, rest = split_future(source)
     assert future == "from __future__ import (\n    annotations,\n)\n"
     compile('"""Header."""\n' + future + rest, "exported", "exec")
-    assert split_future("import numpy as np\n") == ("", "import numpy as np\n")
+    assert split_future("import numpy as np\n") == ("from __future__ import annotations\n", "import numpy as np\n")
 
 
 @pytest.mark.parametrize("label", ["²", "99999999999999999999", "-1"])

@@ -92,7 +92,11 @@ def test_erratic_policies_lose_nothing(situation: tuple[Workload, EngineSettings
     }
     workload, engine = situation
     policy = Trusted({name: answers[name] for name in sorted(functions)})
-    outcome = run(workload, policy, engine, log=True)
+    try:
+        outcome = run(workload, policy, engine, log=True)
+    except NoProgress:
+        assert "rank_running" in functions  # by chance it preempts whoever has come far, for ever
+        return
     assert outcome.step_log is not None and outcome.event_log is not None
     assert outcome.gaps[:, 1].sum() == (workload.output - 1).sum()
     assert outcome.step_log["free_blocks"][-1] == engine.blocks

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine_bridge.workload import LEVELS, PROFILES, draw_arrivals, draw_lengths
+from engine_bridge.trace_profiles import LEVELS, PROFILES, draw_arrivals, draw_lengths
 
 DISPERSION = {"azure_conv": (1.4, 3.9, 16.1), "azure_code": (13.2, 71.6, 164.0), "mooncake": (7.9, 2.1, 2.9)}
 """Variance over mean of the traces' counts in windows of 1, 10 and 60 seconds."""

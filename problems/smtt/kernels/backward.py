@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine_bridge.jit import inlined
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled
 from problems.smtt.kernels.tables import NONE, Jobs, Tables, add_values, bisect, list_members, value
 
 
-@compiled
+@inlined
 def backward(jobs: Jobs, tables: Tables) -> int:
     """Compute the value of every set at every start time; returns that of the root."""
     cost = np.empty(1024, np.int64)
@@ -26,7 +26,7 @@ def backward(jobs: Jobs, tables: Tables) -> int:
     return value(tables, 0, 0)
 
 
-@compiled
+@inlined
 def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
     """Lower the values of a set to the cost of branch b where that is less."""
     known, branch = tables.sets[s], tables.branches[b]
@@ -45,7 +45,7 @@ def minimise(jobs: Jobs, tables: Tables, s: int, b: int, cost: Array) -> None:
         values[at] = min(values[at], cost[i])
 
 
-@compiled
+@inlined
 def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
     """A branch of the set that attains its value at t, or NONE, if that is a limit."""
     known = tables.sets[s]
@@ -65,7 +65,7 @@ def best_branch(jobs: Jobs, tables: Tables, s: int, t: int) -> int:
     return NONE
 
 
-@compiled
+@inlined
 def trace(jobs: Jobs, tables: Tables) -> Array:
     """A sequence of all jobs that follows the tables, as job numbers in EDD order; optimal if they hold f."""
     n = jobs.p.size

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine_bridge.jit import inlined
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled
 
 
-@compiled
+@inlined
 def best_insertion(p: Array, d: Array, sequence: Array, completion: Array, i: int) -> tuple[int, int]:
     """Where the job at position i would cost least, and how much that changes total tardiness (≤ 0)."""
     job = sequence[i]
@@ -31,7 +31,7 @@ def best_insertion(p: Array, d: Array, sequence: Array, completion: Array, i: in
     return best, least
 
 
-@compiled
+@inlined
 def insert(p: Array, d: Array, sequence: Array) -> None:
     """Move one job after another to its best position, in place, until no move lowers total tardiness."""
     completion = np.cumsum(p[sequence])

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine_bridge.jit import inlined
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled
 from problems.smtt.kernels.tables import (
     BRANCHES,
     EDGES,
@@ -33,7 +33,7 @@ class Group(NamedTuple):
     work: Array
 
 
-@compiled
+@inlined
 def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     """List the jobs of a set in `group`, and find where its closed forms hold."""
     p, d, members, work = jobs.p, jobs.d, group.members, group.work
@@ -57,7 +57,7 @@ def describe(jobs: Jobs, tables: Tables, s: int, group: Group) -> None:
     tables.sets[s].late, tables.sets[s].lateness = late, lateness
 
 
-@compiled
+@inlined
 def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int, int, int]:
     """One request for a set, coded 2·branch + side: (next request, edges from, edges to, shift).
 
@@ -72,7 +72,7 @@ def request(tables: Tables, asked: int, early: int, late: int) -> tuple[int, int
     return following, begin, bisect(tables.edges, begin, end, (late - 1 | rest) - shift), shift
 
 
-@compiled
+@inlined
 def gather(tables: Tables, s: int, pruned: bool) -> bool:
     """Append to `times` the start times that a set is asked for, with their limits; False if they do not fit.
 
@@ -101,7 +101,7 @@ def gather(tables: Tables, s: int, pruned: bool) -> bool:
     return True
 
 
-@compiled
+@inlined
 def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
     """Append the distinct start times, all in low … high, by marking them in an array; returns how many."""
     marks, times, edges = tables.marks, tables.times, tables.edges
@@ -121,7 +121,7 @@ def collect_marked(tables: Tables, s: int, low: int, high: int) -> int:
     return count
 
 
-@compiled
+@inlined
 def collect_sorted(tables: Tables, s: int, total: int) -> int:
     """Append the distinct ones of `total` start times by sorting them; returns how many."""
     edges = tables.edges
@@ -143,7 +143,7 @@ def collect_sorted(tables: Tables, s: int, total: int) -> int:
     return distinct
 
 
-@compiled
+@inlined
 def set_limits(tables: Tables, s: int, pruned: bool) -> None:
     """Give every start time of a set the largest limit it is asked for with, as its value so far."""
     known = tables.sets[s]
@@ -164,7 +164,7 @@ def set_limits(tables: Tables, s: int, pruned: bool) -> None:
             values[at] = max(values[at], limits[i])
 
 
-@compiled
+@inlined
 def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, dx: int, work: int) -> int:
     """Move the longest job from position r to r+1, past job x, for many start times at once.
 
@@ -184,7 +184,7 @@ def advance(times: Array, rise: Array, open_: Array, pk: int, dk: int, px: int, 
     return some
 
 
-@compiled
+@inlined
 def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scratch: Array) -> bool:
     """Open a branch for every position that is not eliminated at every start time; False if out of room.
 
@@ -224,7 +224,7 @@ def expand(jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, scr
     return open_branch(jobs, tables, coarse, s, group, m - 1, 0, rise)
 
 
-@compiled
+@inlined
 def open_branch(
     jobs: Jobs, tables: Tables, coarse: Tables, s: int, group: Group, r: int, low: int, open_: Array
 ) -> bool:
@@ -259,7 +259,7 @@ def open_branch(
     return True
 
 
-@compiled
+@inlined
 def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, int]:
     """First, last and longest job, and size, of the set of `members` except one job."""
     first, last, longest, size = NONE, NONE, NONE, 0
@@ -273,7 +273,7 @@ def identify(jobs: Jobs, members: Array, without: int) -> tuple[int, int, int, i
     return first, last, longest, size
 
 
-@compiled
+@inlined
 def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tuple[int, int]:
     """Make a request for a set; returns its number and the request before, or NONE for the empty set."""
     first, last, longest, size = identity
@@ -285,7 +285,7 @@ def ask(tables: Tables, identity: tuple[int, int, int, int], request: int) -> tu
     return s, before
 
 
-@compiled
+@inlined
 def prune(
     tables: Tables,
     coarse: Tables,
@@ -315,7 +315,7 @@ def prune(
     return kept
 
 
-@compiled
+@inlined
 def forward(jobs: Jobs, tables: Tables, coarse: Tables, limit: int) -> bool:
     """Find every set and start time that the root, all jobs from time 0, may need; False if out of room.
 

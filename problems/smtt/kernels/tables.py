@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine_bridge.jit import inlined
 from problems.base import Array
-from problems.smtt.kernels.jit import compiled
 
 NONE = -1
 INFINITE = 1 << 62
@@ -85,7 +85,7 @@ class Tables(NamedTuple):
     """A power of two."""
 
 
-@compiled
+@inlined
 def within_budget(tables: Tables) -> bool:
     """Whether what is in use fits the memory that may be used."""
     needed = 0
@@ -94,7 +94,7 @@ def within_budget(tables: Tables) -> bool:
     return bool(needed <= tables.budget[tables.used.size])
 
 
-@compiled
+@inlined
 def bisect(array: Array, low: int, high: int, value: int) -> int:
     """The first index in low … high−1 whose entry exceeds `value`, or high; the entries ascend."""
     while low < high:
@@ -106,14 +106,14 @@ def bisect(array: Array, low: int, high: int, value: int) -> int:
     return low
 
 
-@compiled
+@inlined
 def slot_of(tables: Tables, first: int, last: int, longest: int) -> int:
     """Where a set belongs in the hash table."""
     key = ((first * tables.by_size.size + last) * tables.by_size.size + longest) * 0x1E3779B97F4A7C15
     return int((key ^ (key >> 31)) & (tables.slots.size - 1))
 
 
-@compiled
+@inlined
 def find(tables: Tables, first: int, last: int, longest: int) -> int:
     """The number of a set, or NONE if it was not met."""
     sets = tables.sets
@@ -125,7 +125,7 @@ def find(tables: Tables, first: int, last: int, longest: int) -> int:
     return int(s)
 
 
-@compiled
+@inlined
 def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> int:
     """The number of a set; a new one if it was not met before. The caller has checked that there is room."""
     sets = tables.sets
@@ -142,7 +142,7 @@ def intern(tables: Tables, first: int, last: int, longest: int, size: int) -> in
     return s
 
 
-@compiled
+@inlined
 def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     """Write the jobs of a set in EDD order; returns how many."""
     top = jobs.rank[tables.sets[s].longest]
@@ -153,14 +153,14 @@ def list_members(jobs: Jobs, tables: Tables, s: int, members: Array) -> int:
     return m
 
 
-@compiled
+@inlined
 def closed_form(tables: Tables, s: int, t: int) -> int:
     """A lower bound on f(S, t), exact if t ≤ early or t ≥ late."""
     known = tables.sets[s]
     return int(max(0, t - known.slack, known.size * t + known.lateness))
 
 
-@compiled
+@inlined
 def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) -> None:
     """Add the value of a set started at every edge + shift to the cost of that edge (`value` of many); NONE adds 0."""
     if s == NONE:
@@ -177,7 +177,7 @@ def add_values(tables: Tables, s: int, shift: int, edges: Array, cost: Array) ->
         cost[i] += max(bound, values[at - 1]) if at > 0 else bound
 
 
-@compiled
+@inlined
 def value(tables: Tables, s: int, t: int) -> int:
     """The value of a set at the latest start time in its table up to t, or its closed form if that is greater."""
     known = tables.sets[s]

@@ -238,3 +238,9 @@ wire.pack_array = lambda array, pack=wire.pack_array: pack(np.zeros(7))
     with pytest.raises(CandidateFault) as caught, sandbox.open(source) as session:
         session.defined(["f", "g"])
     assert caught.value.verdict is Verdict.protocol_error
+
+
+def test_annotations_need_no_imports(sandbox: Sandbox) -> None:
+    """A function whose annotations name what is not imported works: nobody looks at them."""
+    with sandbox.open("def f(x: Any) -> Array:\n    return x\n") as session:
+        assert session.ask("f", [np.array([1.0])]).tolist() == [1.0]

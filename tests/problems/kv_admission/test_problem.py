@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_bridge.workload import PROFILES
+from engine_bridge.trace_profiles import PROFILES
 from evaluators.evaluate import Allowance, evaluate
 from evaluators.sandbox.supervisor import Sandbox
 from problems.base import Instance, InstanceError, InvalidDecision

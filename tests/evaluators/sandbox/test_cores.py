@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from evaluators.sandbox.cores import PERIOD, core_of_thread
+from evaluators.sandbox.supervisor import Sandbox
+from evaluators.verdict import CandidateFault
+
+pytestmark = pytest.mark.skipif(
+    core_of_thread() is None or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores, and a system that lets choose",
+)
+ECHO = "def f(x):\n    if len(x) > 1: raise ValueError\n    return x\n"
+
+
+def ask(near: bool, times: int, *, ending: str = "close") -> tuple[set[int], set[int], set[int]]:
+    """Cores of this thread and of the candidate after so many questions, and of this thread after the session."""
+    with Sandbox(near=near) as sandbox:
+        session = sandbox.open(ECHO)
+        for _ in range(times - 1):  # loading the source was the first
+            session.ask("f", [np.zeros(1)])
+        ours, theirs = os.sched_getaffinity(0), os.sched_getaffinity(session.pid)
+        if ending == "close":
+            session.close()
+        else:
+            with pytest.raises(CandidateFault):
+                session.ask("f", [np.zeros(2)])
+        return ours, theirs, os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("ending", ["close", "fault"])
+def test_who_asks_often_shares_a_core_until_the_end(ending: str) -> None:
+    """After one period both are on the same single core; however the session ends, this thread is free again."""
+    before = os.sched_getaffinity(0)
+    ours, theirs, after = ask(True, PERIOD, ending=ending)
+    assert len(ours) == 1
+    assert theirs == ours
+    assert after == before
+
+
+@pytest.mark.parametrize(("near", "times"), [(True, PERIOD - 1), (True, 2 * PERIOD - 1), (False, 2 * PERIOD)])
+def test_this_thread_is_free_before_and_between(near: bool, times: int) -> None:
+    """Before the first period, in the last turn of each, and where it is not wanted, nothing holds this thread."""
+    before = os.sched_getaffinity(0)
+    ours, _, after = ask(near, times)
+    assert ours == before
+    assert after == before
