@@ -118,7 +118,7 @@ def reason(log: Path) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask it to end, then make it and all it has started."""
-    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)  # Popen.send_signal would reap it, and free its number
     until = time.monotonic() + STOP_SECONDS
     while not _ended(process) and time.monotonic() < until:
         time.sleep(0.05)

@@ -27,7 +27,7 @@ def output(**tokens: int) -> SimpleNamespace:
 
 
 def test_the_work_of_a_step_is_what_the_cost_model_counts() -> None:
-    """A fresh chunk, a later one, a last one of a single token, a decode, and a prompt computed anew with its output."""
+    """A fresh chunk, a later one, a last one of a single token, a decode, a prompt computed anew with its output."""
     requests = {
         "fresh": request(100, 40),
         "later": request(100, 90),
