@@ -10,15 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine_bridge.policy import CORE, SCALAR_NAMES, Array, InvalidAnswer, View
+from engine_bridge.policy import CORE, EXTENSIONS, SCALAR_NAMES, Array, InvalidAnswer, View
 from engine_bridge.vllm.fields import read_fields, records_of, values_of
 from engine_bridge.vllm.guard import NoAnswer
 from engine_bridge.vllm.settings import Settings
-from evaluators.sandbox.affinity import share_core
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
 from evaluators.sandbox.supervisor import Sandbox
-from evaluators.sealed_policy import defined_functions
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 
 LOAD_SECONDS = 2.0
@@ -42,9 +40,6 @@ class ServedSealedPolicy:
     """
 
     def __init__(self, source: str, settings: Settings) -> None:
-        self.functions = defined_functions(source)
-        if not self.functions:
-            raise CandidateFault(Verdict.bad_source, f"defines no function of a policy: {', '.join(CORE)}")
         self.fields, self._scalars = read_fields(source)
         self.restarts = 0
         self._source = source
@@ -52,11 +47,13 @@ class ServedSealedPolicy:
         self._allowed = settings.restarts
         self._started: deque[float] = deque()
         self._limits = Limits(FOREVER, FOREVER, answer_seconds=settings.answer_ms / 1000)
-        if settings.core >= 0:
-            share_core(settings.core)
-        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation)
+        # Its own core: that of the scheduling thread may be one on which the model computes.
+        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation, near=False)
         try:
             self._session: Session | None = self._open()
+            self.functions = self._session.defined((*CORE, *EXTENSIONS))
+            if not self.functions:
+                raise CandidateFault(Verdict.bad_source, f"defines no function of a policy: {', '.join(CORE)}")
             self._warm_up()
         except BaseException:
             self._sandbox.close()

@@ -53,9 +53,9 @@ def write_folder(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
     manifest = {
+        "functions": sorted(defined_functions(policy)),
         **facts,
         "format": FORMAT,
-        "functions": sorted(defined_functions(policy)),
         "files": {name: digest(text.encode()) for name, text in texts.items()},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

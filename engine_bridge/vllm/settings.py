@@ -33,11 +33,6 @@ class Settings:
     """1: the question for the order of those that wait is put as soon as a step is scheduled, and answered while the
     model computes; the answer counts if the same requests still wait when the next step is scheduled. 0: every
     question is put when its answer is needed, as in the simulator."""
-    core: int = -1
-    """The core that vLLM's scheduling thread and the policy's process share, which makes answers come sooner; −1: any.
-
-    Threads that the scheduling thread starts later stay on it too: leave it out where the model runs on CPUs.
-    """
     step_log: str = ""
     """A file to which every step and its time is written (`steps`), for `discover calibrate`; empty: none."""
     isolation: str = "rlimits-only"
@@ -49,7 +44,6 @@ class Settings:
             ("restarts", 0, 1_000_000),
             ("window", 2, 10_000),
             ("ahead", 0, 1),
-            ("core", -1, 65_535),
         ):
             if not least <= getattr(self, name) <= most:
                 raise self._bad(name, f"a number in {least:g} … {most:g}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 
 def pin(worker: int) -> None:
@@ -15,9 +14,3 @@ def pin(worker: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[worker % len(cores)]})
-
-
-def share_core(core: int) -> None:
-    """Keep this thread, and every process it starts from now on, on this core, if it is open to us."""
-    with suppress(OSError, AttributeError):
-        os.sched_setaffinity(0, {core})

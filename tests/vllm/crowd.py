@@ -7,6 +7,7 @@ from typing import Any
 from vllm.sampling_params import SamplingParams
 from vllm.utils.hashing import sha256
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 
@@ -62,8 +63,11 @@ class Crowd:
         self.scheduler.add_request(request)
 
     def step(self) -> None:
-        """Schedule, and make up what the model would say."""
-        output = self.scheduler.schedule()
+        """Schedule and finish one step."""
+        self.finish(self.scheduler.schedule())
+
+    def finish(self, output: SchedulerOutput) -> None:
+        """Make up what the model would say to a step."""
         names = list(output.num_scheduled_tokens)
         sampled = [[7] for _ in names]
         places = {name: place for place, name in enumerate(names)}
