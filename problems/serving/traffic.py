@@ -7,8 +7,9 @@
         blocks = 27_000
         slo = (2.0, 0.1)            # seconds: first token, each further one
 
-The trace is cut in the order of time: its first part for `train` (the first window of it also for `probe`), then
-`validation`, `test`, and a last part from which only `fresh` draws. Windows of a part are spread over it evenly.
+The trace is cut in the order of time: its first part for `train`, then `validation`, `test`, and a last part from which
+only `fresh` draws. Windows of a part are spread over it evenly. The window of `train` in which the order of admission
+matters most is also `probe`, by which candidates are known apart; where it matters in none, there is nothing to find.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from engine_bridge.cost import CostModel, ProfileError, load_profile
+from engine_bridge.policy import VECTOR_NAMES
 from engine_bridge.sources import load_workload
 from engine_bridge.workload import Workload, WorkloadError
-from problems.base import Instance
+from problems.base import Array, Instance
 from problems.errors import ProblemError
-from problems.serving.instances import FACTORS, SETTINGS, instance_of
+from problems.serving.bounding import least_times
+from problems.serving.instances import FACTORS, SETTINGS, START, instance_of, service_levels
 from problems.serving.problem import Serving
 
 SHARES = {"train": 0.4, "validation": 0.2, "test": 0.2, "fresh": 0.2}
@@ -56,7 +59,7 @@ class Traffic(Serving):
     def split(self, name: str) -> Sequence[Instance]:
         """Windows of the trace's part; see the module."""
         if name == "probe":
-            return [self._instance(self._starts("train")[0], "probe")]
+            return [self._instance(self._busiest, "probe")]
         return [self._instance(start, f"{name}-{place}") for place, start in enumerate(self._starts(name))]
 
     def fresh(self, seed: int) -> Sequence[Instance]:
@@ -79,6 +82,28 @@ class Traffic(Serving):
                 f" longer trace, or set requests to {int(len(workload) * min(SHARES.values()))} or less"
             )
         return workload
+
+    @cached_property
+    def _busiest(self) -> int:
+        """The first request of the window of `train` in which most is lost by admitting the last to come first."""
+        starts = self._starts("train")
+        lost = [self._lost(self._instance(start, f"train-{place}")) for place, start in enumerate(starts)]
+        if max(lost) == 0:
+            rate = f"{self._workload.rate:.3g} requests a second" if self._workload.duration else "this rate"
+            raise ProblemError(
+                f"problem '{self.name}': at {rate} two requests never wait together, so no policy can be better than"
+                f" another; set rate to a higher one, or blocks ({self.blocks}), max_running ({self.max_running}) and"
+                " profile to what your engine has"
+            )
+        return starts[int(np.argmax(lost))]
+
+    def _lost(self, window: Instance) -> float:
+        """By how much the objective differs between first come, first served and its opposite."""
+        functions = frozenset((self.entry.function,))
+        fcfs, lcfs = (
+            self.cost(window, self.decide_with(window, partial(_by_arrival, sign), functions)) for sign in (1, -1)
+        )
+        return abs(lcfs - fcfs)
 
     @cached_property
     def _cost(self) -> CostModel:
@@ -112,15 +137,25 @@ class Traffic(Serving):
     def _instance(self, start: int, name: str, seed: int | None = None) -> Instance:
         """One window on the engine."""
         part = self._workload.select(np.arange(start, start + self.requests))
-        part = replace(part, arrival=part.arrival - part.arrival[0])
+        part = replace(part, arrival=part.arrival - part.arrival[0] + START)
         if seed is not None and part.prediction_error is not None:
             part = part.with_predictions(part.prediction_error, seed)
-        levels = self.slo if isinstance(self.slo, tuple) else None
-        own = bool(np.isfinite(part.ttft).all() and np.isfinite(part.tpot).all())
-        made = instance_of(name, part, self.slo if isinstance(self.slo, str) else next(iter(FACTORS)))
         engine = {key: np.array(getattr(self, key)) for key in ("blocks", "max_running", "max_tokens")}
-        arrays = {**made.arrays, **engine, "cost": self._cost.vector}
-        if own or levels is not None:
-            ttft, tpot = (part.ttft, part.tpot) if own or levels is None else levels
-            arrays |= {"ttft": np.full(len(part), ttft), "tpot": np.full(len(part), tpot)}
+        level = next(iter(FACTORS))
+        arrays = {**instance_of(name, part, level).arrays, **engine, "cost": self._cost.vector}
+        arrays["ttft"], arrays["tpot"] = self._levels(part, Instance(name, arrays))
         return Instance(name, arrays)
+
+    def _levels(self, part: Workload, instance: Instance) -> tuple[Array, Array]:
+        """TTFT and TPOT objectives (s): those of the trace, else those of the class; both of shape (n,)."""
+        if np.isfinite(part.ttft).all() and np.isfinite(part.tpot).all():
+            return part.ttft, part.tpot
+        alone, _ = least_times(instance)
+        ttft, tpot = self.slo if isinstance(self.slo, tuple) else service_levels(self.slo, alone, self._cost)
+        return np.full(len(part), ttft), np.full(len(part), tpot)
+
+
+def _by_arrival(sign: int, function: str, arrays: Sequence[Array], **_: Any) -> Array:
+    """The answers of a policy that admits by arrival, −1: the last first."""
+    scores: Array = sign * arrays[0][VECTOR_NAMES.index("arrival")]
+    return scores

@@ -16,6 +16,7 @@ from engine_bridge.workload import Workload
 from problems.base import Problem
 from problems.errors import ProblemError
 from problems.registry import load_problem
+from problems.serving.instances import decode_iteration
 from tests.discovery.conftest import discover
 
 SOURCE = """
@@ -28,7 +29,7 @@ class Mine(Traffic):
 """
 
 
-def make(folder: Path, n: int = 120, more: str = "requests = 10", **arrays: Any) -> Problem:
+def make(folder: Path, n: int = 120, more: str = "requests = 10; rate = 300", **arrays: Any) -> Problem:
     """The problem in a file of its own, beside a trace of n requests."""
     drawn = load_workload("conversation", requests=n).clipped(500, 40)
     write_jsonl(Workload.of("mine", drawn.arrival, drawn.prompt, drawn.output, **arrays), folder / "mine.jsonl")
@@ -41,7 +42,7 @@ def test_a_trace_becomes_splits_in_the_order_of_time(tmp_path: Path) -> None:
     problem = make(tmp_path, predicted=np.arange(120) + 1)  # by which requests are known
     seen = {split: [set(each["predicted"].tolist()) for each in problem.split(split)] for split in problem.splits}
     assert [len(seen[split]) for split in ("probe", "train", "validation", "test")] == [1, 4, 2, 2]
-    assert seen["probe"][0] == seen["train"][0]
+    assert seen["probe"][0] in seen["train"]
     parts = [set().union(*seen[split]) for split in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [40, 20, 20]
     assert max(parts[0]) < min(parts[1]) and max(parts[1]) < min(parts[2])
@@ -63,6 +64,8 @@ def test_the_engine_and_its_clock_are_the_users(tmp_path: Path) -> None:
     own = make(tmp_path, more=more, ttft=np.full(120, 9.0), tpot=np.full(120, 3.0)).split("train")[0]
     assert (own["ttft"] == 9).all() and (own["tpot"] == 3).all()
     assert (make(tmp_path).split("train")[0]["ttft"] >= 0.25).all()  # strict: five prefills of 50 ms at least
+    strict = make(tmp_path, more="requests = 10; profile = 'mine.json'").split("train")[0]
+    assert np.allclose(strict["tpot"], 5 * decode_iteration(profile))  # of this engine's iterations
 
 
 @pytest.mark.parametrize(
@@ -71,18 +74,19 @@ def test_the_engine_and_its_clock_are_the_users(tmp_path: Path) -> None:
         (40, "requests = 10", "40 requests are too few for windows of 10; give a longer trace, or set requests to 8"),
         (120, "trace = 'nowhere.jsonl'", "no workload nowhere.jsonl"),
         (120, "requests = 10; profile = 'nosuch'", "nosuch"),
+        (120, "requests = 10; rate = 0.01", "at 0.01 requests a second two requests never wait together"),
     ],
 )
 def test_what_cannot_be_is_named(tmp_path: Path, n: int, more: str, said: str) -> None:
     """One sentence that begins with the problem's name."""
     with pytest.raises(ProblemError, match=rf"problem 'serving_mine': .*{said}"):
-        make(tmp_path, n, more).split("train")
+        make(tmp_path, n, more).split("probe")
 
 
 def test_a_policy_is_discovered_on_own_traffic_and_exported(tmp_path: Path) -> None:
     """From a trace to a folder for vLLM by four commands; the winner counts as a policy everywhere."""
-    make(tmp_path)
-    settings = ("run.problem=traffic.py:Mine", "run.name=mine", "budget.candidates=12", "evaluation.workers=2")
+    make(tmp_path, more="requests = 10; rate = 300; windows = 1")
+    settings = ("run.problem=traffic.py:Mine", "run.name=mine", "budget.candidates=6", "evaluation.workers=2")
     arguments = [part for setting in settings for part in ("--set", setting)]
     result = discover("run", "serving", *arguments, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
