@@ -27,6 +27,7 @@ class Hooks:
 
     requests: dict[str, Any]
     steering: Steering
+    steered_by: ServedPolicy  # a scheduler's own `policy` is another thing
     steps: StepRecorder | None
 
     def steer(self, policy: ServedPolicy, settings: Settings, *, engine: int = 0, version: str = "") -> None:
@@ -39,7 +40,7 @@ class Hooks:
         check_scheduler(self, version)
         require_engine(policy, "vllm")
         metrics = Metrics(engine)
-        self.policy = policy
+        self.steered_by = policy
         self.steering = Steering(self, Guard(policy, metrics, LOG), settings, metrics)
         self.steps = StepRecorder(Path(settings.step_log), LOG) if settings.step_log else None
 
@@ -72,7 +73,7 @@ class Hooks:
 
     def shutdown(self, *args: Any, **kwargs: Any) -> Any:
         """End, the policy's process too."""
-        self.policy.close()
+        self.steered_by.close()
         if self.steps is not None:
             self.steps.close()
         return super().shutdown(*args, **kwargs)  # type: ignore[misc]

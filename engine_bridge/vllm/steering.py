@@ -102,7 +102,7 @@ class Steering:
         if output is None:
             return
         if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
-            self._shown = []
+            self._shown, self._shown_columns = [], NOTHING
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
         self._rest = self._limited and not output.num_scheduled_tokens
         self._under_way.append((output, self._now))

@@ -9,9 +9,8 @@ from vllm.utils.hashing import sha256
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request
 
-from tests.vllm.driver import make_scheduler
+from tests.vllm.driver import make_request, make_scheduler
 
 BLOCK = 16
 
@@ -53,14 +52,7 @@ class Crowd:
         parameters = SamplingParams(max_tokens=output, ignore_eos=True)
         parameters.update_from_generation_config({}, None)
         tokens = [number % 97, *range(prompt - 1)]
-        request = Request(
-            request_id=f"request-{number}",
-            prompt_token_ids=tokens,
-            sampling_params=parameters,
-            pooling_params=None,
-            block_hasher=self._hasher,
-        )
-        self.scheduler.add_request(request)
+        self.scheduler.add_request(make_request(f"request-{number}", tokens, parameters, self._hasher))
 
     def step(self) -> None:
         """Schedule and finish one step."""

@@ -6,6 +6,7 @@ has placeholders for tokens that are still on their way, which change the steps.
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
 from engine_bridge.policy import VECTOR_NAMES, View, check_answer
+from engine_bridge.vllm.support import limit_name
 from tests.vllm.cases import Case, Record, Step, Weighted
 
 MODEL = {
@@ -43,6 +45,11 @@ MODEL = {
 """The smallest model that the configuration accepts; it is never run."""
 
 
+def known(kind: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Those of `arguments` that this version's `kind` takes: versions differ in what can be set."""
+    return {name: value for name, value in arguments.items() if name in inspect.signature(kind).parameters}
+
+
 def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) -> Scheduler:
     """A synchronous scheduler with these settings (`EngineSettings`); `kind` is `Scheduler` or derived from it."""
     size, blocks = settings["block_size"], settings["blocks"] + 1
@@ -50,16 +57,19 @@ def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) 
         (Path(folder) / "config.json").write_text(json.dumps(MODEL))
         model = ModelConfig(model=folder, skip_tokenizer_init=True, dtype="float32", max_model_len=100_000)
         scheduling = SchedulerConfig(
-            max_num_seqs=settings["max_running"],
-            max_num_batched_tokens=max(settings["max_tokens"], settings["max_running"]),
-            max_num_scheduled_tokens=settings["max_tokens"],
-            long_prefill_token_threshold=settings["long_prefill"],
-            scheduler_reserve_full_isl=settings["reserve"],
-            watermark=settings["watermark"],
-            max_model_len=100_000,
-            enable_chunked_prefill=True,
-            is_encoder_decoder=False,
-            async_scheduling=False,
+            **known(
+                SchedulerConfig,
+                max_num_seqs=settings["max_running"],
+                max_num_batched_tokens=max(settings["max_tokens"], settings["max_running"]),
+                max_num_scheduled_tokens=settings["max_tokens"],
+                long_prefill_token_threshold=settings["long_prefill"],
+                scheduler_reserve_full_isl=settings["reserve"],
+                watermark=settings["watermark"],
+                max_model_len=100_000,
+                enable_chunked_prefill=True,
+                is_encoder_decoder=False,
+                async_scheduling=False,
+            )
         )
         cache = CacheConfig(block_size=size, gpu_memory_utilization=0.9, enable_prefix_caching=settings["prefix_cache"])
         config = VllmConfig(
@@ -75,7 +85,16 @@ def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) 
         block_size=size,
     )
     assert type(scheduler) is kind
+    scheduler.max_num_scheduled_tokens = settings["max_tokens"]  # not to be set otherwise in older versions
     return scheduler
+
+
+def make_request(
+    name: str, prompt: list[int], parameters: SamplingParams, hasher: Callable[..., Any] | None, **more: Any
+) -> Request:
+    """A request as vLLM's front end hands it to the scheduler; tokens that end it are not known."""
+    arguments = known(Request, request_id=name, prompt_token_ids=prompt, sampling_params=parameters, eos_token_id=None)
+    return Request(**arguments, pooling_params=None, block_hasher=hasher, **more)
 
 
 def tokens_of(case: Case, request: int) -> list[int]:
@@ -120,6 +139,15 @@ class Driver:
 
         setattr(self.scheduler, method, watched)
 
+    @property
+    def limit(self) -> int:
+        """How many requests may run."""
+        return int(getattr(self.scheduler, limit_name(self.scheduler)))
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        setattr(self.scheduler, limit_name(self.scheduler), limit)
+
     def run(self) -> Record:
         """Serve all requests."""
         steps = []
@@ -144,7 +172,7 @@ class Driver:
         if output.num_scheduled_tokens or not self.policy.functions:
             return output
         self.scheduler.max_num_scheduled_tokens = self.case.settings["max_tokens"]
-        self.scheduler.max_num_active_reqs = self.case.settings["max_running"]
+        self.limit = self.case.settings["max_running"]
         return self.scheduler.schedule()
 
     def receive(self) -> None:
@@ -154,14 +182,8 @@ class Driver:
             number = self.arrived
             parameters = SamplingParams(max_tokens=case.output[number], ignore_eos=True, extra_args=self.extra(number))
             parameters.update_from_generation_config({}, None)
-            request = Request(
-                request_id=str(number),
-                prompt_token_ids=tokens_of(case, number),
-                sampling_params=parameters,
-                pooling_params=None,
-                block_hasher=self.hasher if case.settings["prefix_cache"] else None,
-                arrival_time=self.now,
-            )
+            hasher = self.hasher if case.settings["prefix_cache"] else None
+            request = make_request(str(number), tokens_of(case, number), parameters, hasher, arrival_time=self.now)
             self.scheduler.add_request(request)
             self.arrived += 1
 
@@ -206,11 +228,11 @@ class Driver:
             scheduler.running[:] = [scheduler.running[place] for place in order]
         everyone = scheduler.running, list(scheduler.waiting)[:window]
         scheduler.max_num_scheduled_tokens = settings["max_tokens"]
-        scheduler.max_num_active_reqs = settings["max_running"]
+        self.limit = settings["max_running"]
         if "token_budget" in self.policy.functions:
             scheduler.max_num_scheduled_tokens = int(self.answer("token_budget", *everyone))
         if "admit_limit" in self.policy.functions and room and scheduler.waiting:
-            scheduler.max_num_active_reqs = int(self.answer("admit_limit", *everyone))
+            self.limit = int(self.answer("admit_limit", *everyone))
 
     def answer(self, function: str, running: list[Request], waiting: list[Request]) -> np.ndarray:
         """The policy's checked answer."""

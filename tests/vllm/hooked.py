@@ -37,7 +37,7 @@ class HookedDriver(Driver):
     def __init__(self, case: Case) -> None:
         super().__init__(case)
         self.policy = Served(case.policy)
-        settings = Settings(window=case.settings["window"])
+        settings = Settings(window=case.settings["window"], ahead=0)  # as in the simulator
         self.scheduler.steer(self.policy, settings)
         self.scheduler.steering.clock = lambda: self.now
 
