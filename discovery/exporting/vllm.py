@@ -57,4 +57,4 @@ def refuse_full(folder: Path) -> None:
         UsageError: `folder` is a file, or holds something.
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UsageError(f"'{folder}' is not empty; choose another folder or remove it")
+        raise UsageError(f"'{folder}' is there already; choose another folder or remove it")

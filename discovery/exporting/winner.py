@@ -11,13 +11,14 @@ from typing import Any
 
 from discovery import __version__
 from discovery.archive import Archive
-from discovery.bench.contenders import Contender, find_contender, known_policies
+from discovery.bench.contenders import find_contender, hint_for, known_policies
 from discovery.commands.show import describe
 from discovery.errors import UsageError
 from discovery.folders import split_name
 from engine_bridge.policy import CORE, ENGINES, EXTENSIONS
 from evaluators.sandbox.supervisor import Sandbox
-from evaluators.sealed_policy import defined_functions
+from evaluators.sealed_policy import SealedPolicy
+from evaluators.verdict import CandidateFault
 from problems.serving.adapters import ENTRIES
 
 MEANINGS = {
@@ -34,18 +35,15 @@ _KEPT = ("run", "problem", "heuristic", "origin", "operator", "model", "parents"
 class Winner:
     """A policy to be exported.
 
-    facts: for the manifest; name, origin, provenance and scores among them. scores: the last as sentences.
+    functions: those of the protocol that it has, in the order in which they are asked. facts: for the manifest; name,
+    origin, provenance and scores among them. scores: the last as sentences.
     """
 
     name: str
     source: str
+    functions: tuple[str, ...]
     facts: dict[str, Any]
     scores: tuple[str, ...]
-
-    @property
-    def functions(self) -> list[str]:
-        """The functions of the protocol it has, in the order in which they are asked."""
-        return [name for name in (*CORE, *EXTENSIONS) if name in defined_functions(self.source)]
 
     @property
     def about(self) -> str:
@@ -61,29 +59,38 @@ def find_winner(name: str, engine: str) -> Winner:
     """
     contender = find_contender(name)
     source = contender.path.read_text(encoding="utf-8") if contender.path else contender.source
-    _refuse_functions(name, source, engine)
-    with Sandbox() as sandbox:
-        Contender(name, contender.origin, source=source).check(engine, sandbox)
+    functions = _loaded(name, source)
+    _refuse_functions(name, functions, engine)
     record, scores = _provenance(name)
+    called = Path(name).stem if contender.origin == "file" else contender.name
     facts = {
-        "name": contender.name,
+        "name": called,
         "origin": contender.origin,
         "engine": engine,
         "made_by": f"scheduling-discovery {__version__}",
         "provenance": record,
         "scores": list(scores),
     }
-    return Winner(contender.name, source, facts, tuple(scores))
+    return Winner(called, source, functions, facts, tuple(scores))
 
 
-def _refuse_functions(name: str, source: str, engine: str) -> None:
+def _loaded(name: str, source: str) -> tuple[str, ...]:
+    """The functions that are there once the file has run, sealed off."""
+    try:
+        with Sandbox() as sandbox, SealedPolicy(sandbox, source) as policy:
+            return tuple(each for each in (*CORE, *EXTENSIONS) if each in policy.functions)
+    except CandidateFault as fault:
+        raise UsageError(f"policy '{name}': {fault}{hint_for(name, source)}") from None
+
+
+def _refuse_functions(name: str, functions: Sequence[str], engine: str) -> None:
     """Name the first function that the engine does not carry out, and what to do."""
-    beyond = [each for each in (*CORE, *EXTENSIONS) if each in defined_functions(source) - ENGINES[engine]]
+    able = [each for each in (*CORE, *EXTENSIONS) if each in ENGINES[engine]]
+    beyond = [each for each in functions if each not in able]
     if beyond:
-        able = ", ".join(each for each in (*CORE, *EXTENSIONS) if each in ENGINES[engine])
         raise UsageError(
             f"policy '{name}' cannot run in {engine}, which does not carry out '{beyond[0]}'; take out the function, or"
-            f" choose a policy of {able} only"
+            f" choose a policy of {', '.join(able)} only"
         )
 
 

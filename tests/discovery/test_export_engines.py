@@ -15,7 +15,10 @@ import pytest
 from discovery.commands.doctor_folder import sample_view
 from discovery.exporting.winner import find_winner
 from engine_bridge.policy import load_policy
+from evaluators.heuristic import baselines
 from evaluators.vllm_folder import CLASS
+from problems.registry import load_problem
+from problems.serving.adapters import ENTRIES
 from tests.discovery.conftest import discover
 
 
@@ -33,7 +36,7 @@ def test_the_folder_says_how_to_use_it_and_how_to_stop(folder: Path) -> None:
     """The exact command, what the policy decides, its failures, its origin, the way back."""
     text = (folder / "vllm" / "README.md").read_text()
     assert f"vllm serve MODEL --scheduler-cls {CLASS}" in text and "PYTHONPATH=$PWD" in text
-    for said in ("Sarathi-Serve with a budget of 512", "`token_budget`", "`rank_running`", "Roll back", "Baseline"):
+    for said in ("Sarathi-Serve with a budget of 512", "`token_budget`", "`rank_running`", "Roll back", "A baseline"):
         assert said in text
     assert "`rank_waiting`" not in text
     manifest = json.loads((folder / "vllm" / "manifest.json").read_text())
@@ -78,11 +81,28 @@ def test_winners_of_other_problems_are_exported_as_policies(small_run: Path, tmp
     assert (manifest["provenance"]["run"], manifest["provenance"]["heuristic"]) == ("small", "1")
     assert any(line.startswith("train: ") and "optimal bounds" in line for line in manifest["scores"])
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "number 1 of run small of the problem smtt_dispatch" in text and manifest["scores"][0] in text
+    assert "Number 1 of run small of the problem smtt_dispatch" in text and manifest["scores"][0] in text
     policy = load_policy(tmp_path / "out" / "policy.py")
     view = sample_view("rank_waiting")
     assert sorted(policy.ask("rank_waiting", view).tolist()) == list(range(len(view)))
     assert discover("doctor", tmp_path / "out", cwd=tmp_path).returncode == 0
+
+
+def test_heuristics_of_every_other_problem_become_policies() -> None:
+    """One of each problem that has an adapter, read from its own baselines; they load sealed off and rank requests."""
+    for problem in ENTRIES:
+        baseline = baselines(load_problem(problem))[0].name
+        winner = find_winner(f"{problem}:{baseline}", "vllm")
+        assert winner.functions == ("rank_waiting",) and winner.facts["origin"] == f"heuristic for {problem}"
+
+
+def test_functions_are_those_that_are_there_once_the_file_has_run(tmp_path: Path) -> None:
+    """What stands behind a condition that does not hold is neither announced nor refused."""
+    (tmp_path / "mine.py").write_text(
+        "def rank_waiting(view):\n    return view.prompt\nif 1 > 2:\n    def hold(view):\n        return view.prompt\n"
+    )
+    winner = find_winner(str(tmp_path / "mine.py"), "vllm")
+    assert (winner.name, winner.functions) == ("mine", ("rank_waiting",))
 
 
 def test_champions_bring_their_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,14 +129,16 @@ def test_champions_bring_their_record(tmp_path: Path, monkeypatch: pytest.Monkey
         (("sarathi_512", "out", "--to", "sglang"), "does not carry out 'rank_running'"),
         (("fcsf", "out", "--to", "vllm"), "did you mean 'fcfs'?"),
         (("fcfs", "out", "--to", "vlm"), "there is no such target; did you mean 'vllm'?"),
-        (("fcfs", ".", "--to", "vllm"), "'.' is not empty; choose another folder"),
+        (("fcfs", ".", "--to", "vllm"), "'.' is there already; choose another folder"),
         (("broken.py", "out", "--to", "vllm"), "policy 'broken.py': exception"),
-        (("smtt:mdd", "out", "--to", "vllm"), "there is no policy 'smtt:mdd'"),
+        (("smtt:mdd", "out", "--to", "vllm"), "heuristics of 'smtt' cannot serve; those of smtt_dispatch,"),
+        (("rule.py", "out", "--to", "vllm"), "as a heuristic of kv_admission it is written kv_admission:rule.py"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     """Exit code 2, one sentence, nothing written."""
     (tmp_path / "broken.py").write_text("1 / 0\n\ndef rank_waiting(view):\n    return view.prompt\n")
+    (tmp_path / "rule.py").write_text("def admit_priority(p, o, t):\n    return o\n")
     result = discover("export", *arguments, cwd=tmp_path)
     assert result.returncode == 2 and said in result.stderr and len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
