@@ -163,6 +163,8 @@ def _show(
     if as_json:
         print_json(record)
         return
+    if not any(result.metrics for result in results):
+        return  # what went wrong is said on standard error
     out = console()
     title = f"{scene.describe()}\nengine {engine} · clock: {scene.clock}"
     sealed = f" · sealed policies: isolation {isolation}" if isolation else ""

@@ -74,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._body: _Body | None = None
         self._lines = bytearray()
         self._over = asyncio.get_running_loop().create_future()
+        # A connection that breaks while nobody waits for its reply any more is no news.
+        self._over.add_done_callback(lambda over: over.cancelled() or over.exception())
         self.status = 0
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:

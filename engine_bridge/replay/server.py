@@ -117,9 +117,12 @@ async def survey(address: Address, access: Access, model: str | None = None) -> 
     models = await _models(address, access)
     chosen = model or next(iter(models), None)
     if chosen is None:
-        raise ServerError(f"{address} does not say which model it serves; name it by --model")
+        raise ServerError(
+            f"{address} lists no model at /v1/models, so it may be no OpenAI-compatible server; correct --url, or name"
+            " the model by --model"
+        )
     if models and chosen not in models:
-        raise ServerError(f"{address} serves no model '{chosen}'; it has {', '.join(models)}")
+        raise ServerError(f"{address} serves no model '{chosen}'; choose by --model from {', '.join(models)}")
     dialect = await _dialect(address, access, chosen)
     return Server(address, access, chosen, await _version(address, access), models.get(chosen), dialect)
 

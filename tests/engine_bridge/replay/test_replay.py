@@ -217,6 +217,15 @@ def test_what_a_server_says_of_itself_is_taken() -> None:
         survey_of(f"http://127.0.0.1:{closed_port()}")
 
 
+def test_a_wrong_address_or_model_is_told_from_the_right_one() -> None:
+    """A model that is not there, and a path under which no API is: what there is, and how to name it."""
+    with completions_server() as served:
+        with pytest.raises(ServerError, match=r"serves no model 'huge'; choose by --model from tiny"):
+            asyncio.run(survey(Address.parse(served.url), Access(), "huge"))
+        with pytest.raises(ServerError, match=r"/elsewhere lists no model at /v1/models, .*; correct --url"):
+            survey_of(f"{served.url}/elsewhere")
+
+
 def test_events_of_other_servers_are_understood() -> None:
     """The usage in a last event with text counts once; null usage, comments and blank lines are nothing."""
     stream = Stream()
