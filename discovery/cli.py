@@ -255,6 +255,10 @@ def bench(
         float | None, typer.Option(min=0, metavar="SIGMA", help="Log-normal error of predicted output lengths.")
     ] = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of 16 tokens; default: 12000.")] = None,
+    max_running: Annotated[int | None, typer.Option(min=1, help="max_num_seqs of the engine; default: 256.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="max_num_batched_tokens of the engine; default: 2048.")
+    ] = None,
     max_prompt: Annotated[int | None, typer.Option(min=1, help="Cut prompts to so many tokens.")] = None,
     max_output: Annotated[int | None, typer.Option(min=1, help="Cut outputs to so many tokens.")] = None,
     url: Annotated[
@@ -282,7 +286,7 @@ def bench(
     bench(
         policies, workload, rate, engine=engine, slo=slo, profile=profile, requests=requests, seed=seed, oracle=oracle,
         prediction_error=prediction_error, blocks=blocks, max_prompt=max_prompt, max_output=max_output, live=live,
-        out=out, as_json=as_json,
+        max_running=max_running, max_tokens=max_tokens, out=out, as_json=as_json,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,8 @@ def set_scene(
     error: float | None,
     slo: str | None,
     profile: str,
-    blocks: int | None,
     max_prompt: int | None,
+    given: Mapping[str, Any] | None = None,
     max_output: int | None = None,
 ) -> Scene:
     """The scene that the options name.
@@ -120,15 +121,15 @@ def set_scene(
         slo: `strict`, `relaxed` or two numbers of seconds, as in `2,0.1`; None: the workload's own service levels,
             `strict` if it has none.
         profile: a cost profile's name or file.
-        blocks: KV blocks; None: as on the standard engine.
         max_prompt: prompts are cut to so many tokens.
+        given: settings in which the engine differs from the standard one.
         max_output: outputs likewise.
 
     Raises:
         UsageError: an option names nothing, or the engine cannot serve the workload.
     """
     levels = own_levels(slo)
-    settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
+    settings = replace(SETTINGS, **(given or {}))
     try:
         model = load_profile(profile)
         workload = _load(source, requests, seed).clipped(max_prompt, max_output)

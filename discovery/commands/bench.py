@@ -45,17 +45,21 @@ def bench(
     out: Path | None,
     as_json: bool,
     max_output: int | None = None,
+    max_running: int | None = None,
+    max_tokens: int | None = None,
     live: LiveOptions = LIVE_DEFAULTS,
 ) -> None:
     """Run all policies, print one table and, if asked to, write a report; exit code 1 if one never finishes."""
     check_engine(engine)
-    check_options(engine, live, blocks)
+    own = {"blocks": blocks, "max_running": max_running, "max_tokens": max_tokens}
+    given = {name: value for name, value in own.items() if value is not None}
+    check_options(engine, live, given)
     if oracle and prediction_error is not None:
         raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
     wanted = parse_rates(rates)
     error = 0.0 if oracle else prediction_error
     scene = set_scene(
-        workload, requests=requests, seed=seed, error=error, slo=slo, profile=profile, blocks=blocks,
+        workload, requests=requests, seed=seed, error=error, slo=slo, profile=profile, given=given,
         max_prompt=max_prompt, max_output=max_output,
     )  # fmt: skip
     for rate in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +45,8 @@ class LiveOptions:
 LIVE_DEFAULTS = LiveOptions()
 
 
-def check_options(engine: str, options: LiveOptions, blocks: int | None) -> None:
-    """Refuse options that mean nothing for `engine`.
+def check_options(engine: str, options: LiveOptions, given: Mapping[str, int]) -> None:
+    """Refuse options that mean nothing for `engine`; `given`: settings of the simulated one.
 
     Raises:
         UsageError: there is one, or too few.
@@ -61,8 +61,9 @@ def check_options(engine: str, options: LiveOptions, blocks: int | None) -> None
         )
     if options.prompts not in ("tokens", "text"):
         raise UsageError(f"--prompts {options.prompts}: choose tokens or text")
-    if blocks is not None:
-        raise UsageError(f"--blocks is for the simulator; with --engine {LIVE} the server has its own")
+    if given:
+        option = f"--{next(iter(given)).replace('_', '-')}"
+        raise UsageError(f"{option} is for the simulator; with --engine {LIVE} the server has its own")
 
 
 def bench_live(

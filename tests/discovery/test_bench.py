@@ -20,7 +20,7 @@ from discovery.commands.bench import bench, parse_rates
 from discovery.errors import UsageError
 from engine_bridge.traces import write_jsonl
 from engine_bridge.workload import Workload
-from problems.serving.instances import instance_of
+from problems.serving.instances import SETTINGS, instance_of
 from tests.discovery.conftest import discover
 from tests.engine_bridge.traffic import make_workload
 
@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
 
 def scene_of(source: str | Path, **options: Any) -> Scene:
     """A scene with the command's defaults."""
-    defaults = {name: DEFAULTS[name] for name in ("requests", "seed", "slo", "profile", "blocks", "max_prompt")}
+    defaults = {name: DEFAULTS[name] for name in ("requests", "seed", "slo", "profile", "max_prompt")}
     return set_scene(str(source), **{"error": None, **defaults, **options})
 
 
@@ -187,6 +187,12 @@ def test_service_levels_are_those_of_the_standard_instances() -> None:
     for level in ("strict", "relaxed"):
         standard, ours = instance_of("same", workload, level), scene_of("mooncake", requests=60, slo=level).workload
         assert np.array_equal(standard["ttft"], ours.ttft) and np.array_equal(standard["tpot"], ours.tpot)
+
+
+def test_the_engine_is_as_large_as_told() -> None:
+    """Sequences and tokens of a step and KV blocks are those given, the rest as usual."""
+    settings = scene_of("code", given={"max_running": 8, "max_tokens": 512}).settings
+    assert (settings.max_running, settings.max_tokens, settings.blocks) == (8, 512, SETTINGS.blocks)
 
 
 def test_rates_are_read_in_any_order() -> None:

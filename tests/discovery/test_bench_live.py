@@ -96,6 +96,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         (("fcfs", "--url", "x:80"), "--url: 'x:80' is no address of a server"),
         (("fcfs", "--url", "http://x", "--prompts", "ids"), "--prompts ids: choose tokens or text"),
         (("fcfs", "--url", "http://x", "--blocks", "9"), "--blocks is for the simulator"),
+        (("fcfs", "--url", "http://x", "--max-running", "9"), "--max-running is for the simulator"),
         (("fcfs", "--url", "http://x", "--api-key-env", "NOT_SET"), "NOT_SET: this environment variable is not set"),
         (("fcfs", "--serve", "no-such-program serve"), "there is no program 'no-such-program'; activate"),
         (("fcfs", "--serve", f"{shlex.quote(sys.executable)} --port 80"), "take out --port, which is set for each"),
