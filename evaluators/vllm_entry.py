@@ -8,8 +8,12 @@ What it asks of vLLM, which environment variables it reads and how to go back is
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+if find_spec("numpy") is None:
+    raise SystemExit("error: the scheduling policy needs NumPy, which this Python lacks; pip install numpy")
 
 from engine_bridge.policy import UnsupportedFunction
 from engine_bridge.vllm.folder import POLICY, BrokenFolder, check_folder

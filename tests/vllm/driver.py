@@ -84,7 +84,7 @@ def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) 
         structured_output_manager=StructuredOutputManager(config),
         block_size=size,
     )
-    assert type(scheduler) is kind
+    assert isinstance(scheduler, Scheduler)
     scheduler.max_num_scheduled_tokens = settings["max_tokens"]  # not to be set otherwise in older versions
     return scheduler
 

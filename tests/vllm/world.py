@@ -1,4 +1,4 @@
-"""What the tests with a running vLLM share: a model of random weights, requests, exports, and what is to be expected."""
+"""What the tests with a running vLLM share: a model, requests, exports, and the order that is to be expected."""
 
 from __future__ import annotations
 
