@@ -162,13 +162,19 @@ def bounds(
 
 @app.command()
 def export(
-    candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, a NUMBER or baseline of the latest run.")],
+    candidate: Annotated[
+        str,
+        typer.Argument(help="RUN/NUMBER, a NUMBER or baseline of the latest run; for an engine any policy of bench."),
+    ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if need be.")],
+    to: Annotated[
+        str, typer.Option(help="python: a module; vllm or sglang: a folder that the engine runs.")
+    ] = "python",
 ) -> None:
-    """Write a heuristic as a standalone, documented Python module."""
+    """Write a heuristic as a standalone Python module, or as a scheduling policy for vLLM or SGLang."""
     from discovery.commands.export import export
 
-    typer.echo(f"wrote {export(candidate, folder)}")
+    typer.echo(f"wrote {export(candidate, folder, to)}")
 
 
 @app.command()
@@ -199,6 +205,21 @@ def calibrate(
 
 
 @app.command()
+def trace(
+    source: Annotated[str, typer.Argument(help="A trace, vLLM's request log, or a synthetic workload's name.")],
+    out: Annotated[Path | None, typer.Argument(metavar="[OUT.jsonl]", help="Write it here in our own format.")] = None,
+    start: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Leave out what arrives before.")] = 0.0,
+    end: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="… and from there on.")] = None,
+    requests: Annotated[int | None, typer.Option(min=1, help="The first so many of what is left.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a trace holds: rate, lengths, shared prefixes; converted to lengths and block ids, without any text."""
+    from discovery.commands.trace import trace
+
+    trace(source, out, start=start, end=end, requests=requests, as_json=as_json)
+
+
+@app.command()
 def accept(
     candidate: Annotated[str, typer.Argument(help="RUN/NUMBER, or a NUMBER of the latest run.")],
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the fresh instances; default: drawn now.")] = None,
@@ -219,9 +240,13 @@ def bench(
     rate: Annotated[
         str | None, typer.Option(metavar="R[,R…]", help="Arrivals per second; default: the workload's own.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="sim: the simulator; torch: the embedded engine, in real time.")] = "sim",
+    engine: Annotated[
+        str,
+        typer.Option(help="sim: the simulator; torch: the embedded engine; vllm: live servers (--url or --serve)."),
+    ] = "sim",
     slo: Annotated[
-        str | None, typer.Option(help="strict or relaxed; default: the file's own objectives, else strict.")
+        str | None,
+        typer.Option(help="strict, relaxed or TTFT,TPOT in seconds; default: the file's own objectives, else strict."),
     ] = None,
     profile: Annotated[
         str | None,
@@ -242,12 +267,21 @@ def bench(
         float | None, typer.Option(min=0, metavar="SIGMA", help="Log-normal error of predicted output lengths.")
     ] = None,
     blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of 16 tokens; default: 12000.")] = None,
+    max_running: Annotated[int | None, typer.Option(min=1, help="max_num_seqs of the engine; default: 256.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="max_num_batched_tokens of the engine; default: 2048.")
+    ] = None,
     max_prompt: Annotated[int | None, typer.Option(min=1, help="Cut prompts to so many tokens.")] = None,
+    max_output: Annotated[int | None, typer.Option(min=1, help="Cut outputs to so many tokens.")] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="So many requests at a time, instead of by arrival times.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="torch: tiny, tiny-moe, llama3-8b …, or a model's folder; default: tiny.")
+        str | None,
+        typer.Option(
+            help="torch: tiny, tiny-moe, llama3-8b …, or a model's folder; default: tiny. vllm: the model's name; "
+            "default: the server's first."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="torch: cpu or cuda; default: a GPU if there is one.")] = None,
     rounds: Annotated[
@@ -260,6 +294,17 @@ def bench(
         float | None,
         typer.Option(metavar="SHARE", help="torch: prompts and decodes in two pools; share of KV blocks for prompts."),
     ] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="vllm: a running server, once for each POLICY, which then is a name only.")
+    ] = None,
+    serve: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="vllm: start this for each POLICY: 'vllm serve MODEL'.")
+    ] = None,
+    prompts: Annotated[str, typer.Option(help="vllm: send prompts as tokens (ids) or as text (words).")] = "tokens",
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="vllm: the environment variable that holds the server's key.")
+    ] = None,
+    stall: Annotated[float, typer.Option(min=1, help="vllm: give up after so many seconds without a token.")] = 300.0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write results, plots and a page here; default with torch: below runs/."),
@@ -268,13 +313,22 @@ def bench(
 ) -> None:
     """Serving policies side by side on the same requests: latencies, SLOs, goodput, throughput."""
     from discovery.bench.real import engine_options
-    from discovery.commands.bench import bench
+    from discovery.commands.bench import Asked, bench, parse_error, parse_rates
+    from discovery.commands.bench_live import LIVE, LiveOptions
 
-    bench(
-        policies, workload, rate, engine=engine, slo=slo, profile=profile, requests=requests, seed=seed, oracle=oracle,
-        prediction_error=prediction_error, blocks=blocks, max_prompt=max_prompt, out=out, as_json=as_json,
-        concurrency=concurrency, options=engine_options(model, device, rounds, threads, pools),
+    own = {"blocks": blocks, "max_running": max_running, "max_tokens": max_tokens}
+    asked = Asked(
+        names=policies, source=workload, rates=parse_rates(rate), requests=requests, seed=seed,
+        error=parse_error(prediction_error, oracle=oracle), max_prompt=max_prompt, max_output=max_output, slo=slo,
+        profile=profile, given={name: value for name, value in own.items() if value is not None},
+        concurrency=concurrency, out=out,
     )  # fmt: skip
+    real = engine_options(None if engine == LIVE else model, device, rounds, threads, pools)
+    live = LiveOptions(
+        urls=tuple(url or ()), serve=serve, model=model if engine == LIVE else None, prompts=prompts,
+        api_key_env=api_key_env, stall=stall,
+    )  # fmt: skip
+    bench(engine, asked, real=real, live=live, as_json=as_json)
 
 
 @app.command()
@@ -299,10 +353,19 @@ def problems(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Check this exported policy instead: discover export --to vllm."),
+    ] = None,
     config: Annotated[str | None, typer.Option(help="Also try the endpoint of this config.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What this machine offers: Python, cores, isolation, solvers, GPU, engines, endpoint."""
+    """What this machine offers (Python, cores, isolation, GPU, engines, endpoint), or whether an export is sound."""
+    if folder is not None:
+        from discovery.commands.doctor_folder import doctor_folder
+
+        doctor_folder(folder, as_json=as_json)
+        return
     from discovery.commands.doctor import doctor
 
     doctor(config, as_json=as_json)

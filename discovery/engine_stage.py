@@ -17,7 +17,7 @@ from discovery.archive import Archive
 from discovery.bench.contenders import Contender, find_contender, known_policies, read_source
 from discovery.bench.real import EngineOptions, Measurement, open_engine, run_real
 from discovery.bench.running import Result
-from discovery.bench.scene import at_rate, check_level, find_workload
+from discovery.bench.scene import at_rate, find_workload, own_levels
 from discovery.config import Config
 from discovery.engine_scores import EngineReplay, EngineScore
 from discovery.errors import UsageError
@@ -64,7 +64,7 @@ def check_engine_stage(config: Config) -> None:
             f"evaluation.engine: what is found for '{problem.name}' cannot serve requests: there is no adapter for it;"
             " leave evaluation.engine out"
         )
-    check_level(wanted.slo)
+    own_levels(wanted.slo)
     at_rate(_workload(config), wanted.rate)
     for name in wanted.baselines or ():
         find_contender(name)
@@ -102,10 +102,9 @@ def run_engine_stage(archive: Archive, config: Config, phase: Phase) -> None:
             engine,
             wanted,
             {
-                "title": measured.engine.title,
+                "title": measured.scene.engine.title,
                 "cost": cost.title,
                 "isolation": isolation,
-                "on": measured.engine.facts,
                 **measured.scene.as_json(),
                 "seed": config.run.seed,
             },
@@ -182,7 +181,8 @@ def _measure(contenders: Sequence[Contender], config: Config, sandbox: Sandbox, 
     workload = _workload(config)
     tell(f"opening {wanted.model}")
     options = EngineOptions(model=wanted.model, device=wanted.device, rounds=wanted.rounds, threads=wanted.threads)
-    real = open_engine(options, workload, blocks=wanted.blocks, seed=config.run.seed)
+    given = {} if wanted.blocks is None else {"blocks": wanted.blocks}
+    real = open_engine(options, workload, given=given, seed=config.run.seed)
     return run_real(
         contenders, workload, [wanted.rate], real, sandbox, tell, slo=wanted.slo, profile=None,
         concurrency=wanted.concurrency, seed=config.run.seed,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,6 +15,8 @@ from discovery.leaderboard import Row
 from discovery.scoring import Score
 from evaluators.gaps import Gaps
 
+OFTEN = 0.25
+"""Seconds between two words on what runs."""
 WIDE = 160
 """Characters a table needs to show everything but the figures that some problems report beside the gap."""
 REPORTS = 2
@@ -23,6 +27,25 @@ def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut in a file or pipe."""
     found = Console()
     return found if found.is_terminal else Console(width=max(found.width, WIDE + 12 * REPORTS))
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], object]]:
+    """Something to tell what is going on, which a terminal shows in one line of standard error."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield lambda _: None
+        return
+    with errors.status("starting") as status:
+        last = 0.0
+
+        def tell(text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last > OFTEN:  # a fast engine is not to wait for a terminal
+                status.update(text)
+                last = time.monotonic()
+
+        yield tell
 
 
 def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:

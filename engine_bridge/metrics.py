@@ -56,7 +56,9 @@ class Metrics:
     scheduler_us: wall time of the policy's answers per step in which it was asked, µs; None if it was not measured or
     never asked. It is noisy, and for a sealed policy the way to its process and back is part of it.
     fallbacks: steps done again as FCFS. invalid: answers that were none; first_invalid: what was wrong with the first.
-    requests, steps, asked_steps, seconds: how many, and the span.
+    requests, steps, asked_steps, seconds: how many, and the span. failed: requests that a live server did not serve;
+    they meet no objective, and are in no other figure.
+    What a live server does not tell is None.
     """
 
     requests: int
@@ -74,18 +76,19 @@ class Metrics:
     request_throughput: float
     output_throughput: float
     total_throughput: float
-    hit_tokens: int
-    hit_share: float
-    preemptions: int
-    mean_kv: float
-    peak_kv: float
+    hit_tokens: int | None
+    hit_share: float | None
+    preemptions: int | None
+    mean_kv: float | None
+    peak_kv: float | None
     fairness: float | None
     scheduler_us: float | None
-    steps: int
-    asked_steps: int
-    fallbacks: int
-    invalid: int
+    steps: int | None
+    asked_steps: int | None
+    fallbacks: int | None
+    invalid: int | None
     first_invalid: str
+    failed: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """All fields, spreads as objects."""

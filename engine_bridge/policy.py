@@ -31,6 +31,7 @@ the function missing in this step; a step in which the answers would schedule no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -301,7 +302,7 @@ def _vector(function: str, answer: Array, n: int, dtype: type[np.float64]) -> Ar
     if answer.shape != (n,):
         raise InvalidAnswer(f"{function}: expected shape ({n},), got {answer.shape}")
     values = answer.astype(dtype, copy=False)
-    if n and np.isnan(values.min()):  # NaN if there is one
+    if n and math.isnan(np.minimum.reduce(values)):  # NaN if there is one
         raise InvalidAnswer(f"{function}: number {int(np.isnan(values).argmax())} of {n} is NaN")
     return values
 

@@ -2,6 +2,7 @@
 
 - Azure 2023 (and 2024): CSV with the columns TIMESTAMP, ContextTokens, GeneratedTokens.
 - Mooncake: JSON lines with timestamp (ms), input_length, output_length and hash_ids: ids of 512-token prefix blocks.
+- vLLM's own request log: see `engine_bridge.request_log`.
 - Ours: JSON lines; optionally a first line {"workload": NAME, "hash_block": 512, "prediction_error": 0.5, "origin": …},
   then one object a request: arrival (s), prompt, output; optionally predicted (all requests or none), priority, group,
   client, ttft, tpot (s; left out for none), blocks (a list of ids).
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine_bridge.request_log import is_request_log, read_request_log
 from engine_bridge.workload import HASH_BLOCK, VECTORS, Workload, WorkloadError
 
 Array = NDArray[Any]
@@ -35,6 +37,7 @@ OPTIONAL = tuple(name for name in VECTORS if name not in ("arrival", "prompt", "
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _MOST = 2**31
+_BANNER = 200  # lines in which a log's first own line is looked for
 
 
 def read_trace(path: Path) -> Workload:
@@ -43,10 +46,24 @@ def read_trace(path: Path) -> Workload:
     Raises:
         WorkloadError: the file cannot be read, or a line is malformed.
     """
-    first = next(_lines(path), (0, ""))[1]
+    first = _first_line(path)
+    if is_request_log(first):
+        return read_request_log(path)
     if first.lstrip("\ufeff").startswith(AZURE_COLUMNS[0]):
         return read_azure(path)
     return read_mooncake(path) if '"hash_ids"' in first or '"input_length"' in first else read_jsonl(path)
+
+
+def _first_line(path: Path) -> str:
+    """The first line that is not blank; of a log of vLLM one of its own, after what else was printed at its start."""
+    first = ""
+    for number, line in _lines(path):
+        first = first or line
+        if number > _BANNER or first.lstrip("\ufeff").startswith(("{", AZURE_COLUMNS[0])):
+            break
+        if is_request_log(line):
+            return line
+    return first
 
 
 def read_azure(path: Path) -> Workload:

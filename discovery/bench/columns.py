@@ -51,6 +51,11 @@ class Column:
         return winners if len(winners) <= max(2, len(shown) // 2) else set()
 
 
+def percent(share: float | None) -> float | None:
+    """A share that may be unknown."""
+    return None if share is None else 100 * share
+
+
 COLUMNS = (
     Column("TTFT p50", "s", lambda m: m.ttft.p50, 3, "low", "Time to first token: first token − arrival; median."),
     Column("TTFT p90", "s", lambda m: m.ttft.p90, 3, "low", "Nine of ten requests wait no longer.", "report"),
@@ -95,15 +100,15 @@ COLUMNS = (
     Column(
         "hits",
         "%",
-        lambda m: 100 * m.hit_share,
+        lambda m: percent(m.hit_share),
         1,
         "high",
         "Prompt tokens found in the prefix cache when the request was first admitted.",
         "wide",
     ),
     Column("preempted", "times", lambda m: m.preemptions, 0, "low", "How often a request lost its KV and began anew."),
-    Column("KV", "%", lambda m: 100 * m.mean_kv, 1, None, "KV blocks held, mean over the busy time.", "wide"),
-    Column("KV peak", "%", lambda m: 100 * m.peak_kv, 1, None, "KV blocks held at most.", "report"),
+    Column("KV", "%", lambda m: percent(m.mean_kv), 1, None, "KV blocks held, mean over the busy time.", "wide"),
+    Column("KV peak", "%", lambda m: percent(m.peak_kv), 1, None, "KV blocks held at most.", "report"),
     Column(
         "fairness",
         "max/min",
@@ -121,7 +126,7 @@ COLUMNS = (
         0,
         None,
         "Wall time of the policy's answers per step in which it was asked, on this machine: noisy, and with the way to"
-        " the sandbox and back for a policy that runs sealed. No part of the simulated time.",
+        " the sandbox and back for a policy that runs sealed. In a simulation it is no part of the times.",
         "wide",
     ),
     Column(

@@ -68,7 +68,13 @@ class Contender:
             with self.opened(sandbox) as policy:
                 require_engine(policy, engine)
         except (CandidateFault, UnsupportedFunction) as error:
-            raise UsageError(f"policy '{self.name}': {error}") from None
+            raise UsageError(f"policy '{self.name}': {error}{hint_for(self.name, self.source)}") from None
+
+
+def hint_for(name: str, source: str) -> str:
+    """What to write where a file holds no policy, but perhaps a heuristic of another problem; else nothing."""
+    able = [problem for problem, (_, function) in ENTRIES.items() if f"def {function}(" in source]
+    return f"; as a heuristic of {' or '.join(able)} it is written {able[0]}:{name}" if able else ""
 
 
 def find_contender(name: str) -> Contender:
@@ -85,6 +91,11 @@ def find_contender(name: str) -> Contender:
     problem, colon, heuristic = name.partition(":")
     if colon and problem in ENTRIES:
         return _adapted(name, problem, find_heuristic(load_problem(problem), heuristic).source)
+    if colon:
+        raise UsageError(
+            f"policy '{name}': heuristics of '{problem}' cannot serve; those of {', '.join(ENTRIES)} can, as"
+            " PROBLEM:HEURISTIC"
+        )
     label = name.rpartition("/")[2].removeprefix("#")
     if is_number(label) or ("/" in name and not name.endswith(".py")):
         folder, label = split_name(name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -75,18 +75,46 @@ class RealEngine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """All there is to tell of a run: the scene with its fitted profile, results, the steps, the engine."""
+class RealScene(Scene):
+    """A scene whose engine computes; its profile predicts."""
 
-    scene: Scene
+    engine: RealEngine
+
+    @property
+    def where(self) -> str:
+        """The engine."""
+        return self.engine.title
+
+    @property
+    def times(self) -> str:
+        """Real times."""
+        return f"medians of {self.engine.facts['rounds']} rounds, by turns"
+
+    @property
+    def stage(self) -> str:
+        """Where they ran."""
+        rounds = self.engine.facts["rounds"]
+        return (
+            f"on the embedded engine: {self.engine.title}. All times are real. Each policy served all requests "
+            f"{rounds} {'times' if rounds > 1 else 'time'}, by turns; every figure is the median of the rounds."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As for a simulation, with what the engine is."""
+        return {"on": self.engine.facts, **Scene.as_json(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """All there is to tell of a run: the scene with its engine and fitted profile, results, the steps."""
+
+    scene: RealScene
     results: list[Result]
     records: StepRecords
-    engine: RealEngine
-    predicted: bool
 
 
-def open_engine(options: EngineOptions, workload: Workload, *, blocks: int | None, seed: int) -> RealEngine:
-    """Make the model, its cache and the engine.
+def open_engine(options: EngineOptions, workload: Workload, *, given: Mapping[str, int], seed: int) -> RealEngine:
+    """Make the model, its cache and the engine; `given`: blocks, max_running, max_tokens where they differ.
 
     Raises:
         UsageError: torch is missing, there is no such model or device, or the workload does not fit.
@@ -104,12 +132,20 @@ def open_engine(options: EngineOptions, workload: Workload, *, blocks: int | Non
     from engine_bridge.torch_engine.errors import EngineError
     from engine_bridge.torch_engine.opening import open_runner
     from engine_bridge.torch_engine.pools import PoolEngine
+    from engine_bridge.torch_engine.runner import RunnerSettings
     from engine_bridge.torch_engine.shape import find_shape
 
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         check_lengths(workload, find_shape(options.model))
-        runner = open_runner(options.model, device=device, blocks=blocks, seed=seed, threads=options.threads)
+        limits = RunnerSettings(
+            max_running=given.get("max_running", SETTINGS.max_running),
+            max_tokens=given.get("max_tokens", SETTINGS.max_tokens),
+        )
+        runner = open_runner(
+            options.model, device=device, blocks=given.get("blocks"), seed=seed, threads=options.threads,
+            settings=limits,
+        )  # fmt: skip
         settings = replace(
             SETTINGS,
             blocks=runner.cache.blocks,
@@ -197,19 +233,20 @@ def run_real(
         raise UsageError(str(error)) from None
     except StepLogError as error:
         raise DiscoverError(f"the warm-up cannot be fitted to: {error}") from None
-    scene = replace(scene, profile=profile or _fit(records, engine, first))
+    facts = {each.name: getattr(scene, each.name) for each in fields(scene)}
+    shown = RealScene(**{**facts, "profile": profile or _fit(records, engine, first)}, engine=engine)
     predicting = engine.facts["pools"] is None
     results = []
     for rate, runs in measured.items():
         tell("simulating the same")
         guesses = (
-            predict(scene.at(rate), policies, engine.settings, scene.profile, concurrency=concurrency)
+            predict(shown.at(rate), policies, engine.settings, shown.profile, concurrency=concurrency)
             if predicting
             else {}
         )
         for contender, run in zip(contenders, runs, strict=True):
             results.append(Result(contender, rate, run.figures, run.failure, run.rounds, guesses.get(contender.name)))
-    return Measurement(scene=scene, results=results, records=records, engine=engine, predicted=predicting)
+    return Measurement(scene=shown, results=results, records=records)
 
 
 def _at(rate: float | None, tell: Callable[[str], object]) -> Callable[[str], object]:

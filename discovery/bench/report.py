@@ -78,7 +78,7 @@ def render(
         policies=list({result.policy.name: result.policy for result in results}.values()),
         pictures={name: b64encode(picture).decode("ascii") for name, picture in plots.items()},
         command=command,
-        real=None if real is None else real.engine,
+        real=None if real is None else real.scene.engine,
         fidelity=_fidelity(results),
         fit=scene.profile.error.get("regimes", {}),
         version=__version__,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,24 @@ class Scene:
         """Whose seconds they are, and whether they were measured."""
         return f"{self.profile.name}, {'fitted to a step log' if self.profile.fitted else 'derived, not measured'}"
 
+    @property
+    def where(self) -> str:
+        """What the policies ran on, in a few words."""
+        return f"clock: {self.clock}"
+
+    @property
+    def times(self) -> str:
+        """What kind of times the results hold, in a few words."""
+        return "times are simulated, but the scheduler's"
+
+    @property
+    def stage(self) -> str:
+        """The end of a sentence that says where the policies ran."""
+        return (
+            "in a simulated engine with vLLM's order of decisions. Its clock is a cost model "
+            f"({self.clock}), so all times but the scheduler's are simulated seconds."
+        )
+
     def describe(self) -> str:
         """One line: everything a result must not be read without."""
         slo = "SLOs of the file" if self.slo == OWN_LEVELS else f"{self.slo} SLOs"
@@ -90,8 +110,9 @@ def set_scene(
     error: float | None,
     slo: str | None,
     profile: str,
-    blocks: int | None,
     max_prompt: int | None,
+    given: Mapping[str, Any] | None = None,
+    max_output: int | None = None,
 ) -> Scene:
     """The scene of a simulation that the options name.
 
@@ -100,18 +121,22 @@ def set_scene(
         requests: its first so many.
         seed: of a synthetic workload and of predictions.
         error: sigma of the predictions' error, 0 for the true lengths; None: as the workload has it.
-        slo: `strict` or `relaxed`; None: the workload's own service levels, `strict` if it has none.
+        slo: `strict`, `relaxed` or two numbers of seconds, as in `2,0.1`; None: the workload's own service levels,
+            `strict` if it has none.
         profile: a cost profile's name or file.
-        blocks: KV blocks; None: as on the standard engine.
         max_prompt: prompts are cut to so many tokens.
+        given: settings in which the engine differs from the standard one.
+        max_output: outputs likewise.
 
     Raises:
         UsageError: an option names nothing, or the engine cannot serve the workload.
     """
-    check_level(slo)
-    settings = SETTINGS if blocks is None else replace(SETTINGS, blocks=blocks)
+    own_levels(slo)
+    settings = replace(SETTINGS, **(given or {}))
     model = find_profile(profile)
-    workload = find_workload(source, requests=requests, seed=seed, error=error, max_prompt=max_prompt)
+    workload = find_workload(
+        source, requests=requests, seed=seed, error=error, max_prompt=max_prompt, max_output=max_output
+    )
     check_fit(workload, settings)
     return stage(workload, slo, settings, model)
 
@@ -133,16 +158,6 @@ def is_synthetic(source: str) -> bool:
     return source == AGENTS or source in GENERATORS
 
 
-def check_level(slo: str | None) -> None:
-    """Refuse service levels that there are not.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if slo is not None and slo not in FACTORS:
-        raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}")
-
-
 def find_profile(name: str) -> CostModel:
     """The cost profile called `name`.
 
@@ -156,7 +171,13 @@ def find_profile(name: str) -> CostModel:
 
 
 def find_workload(
-    source: str, *, requests: int | None, seed: int, error: float | None, max_prompt: int | None
+    source: str,
+    *,
+    requests: int | None,
+    seed: int,
+    error: float | None,
+    max_prompt: int | None = None,
+    max_output: int | None = None,
 ) -> Workload:
     """The requests; arguments as in `set_scene`.
 
@@ -164,7 +185,7 @@ def find_workload(
         UsageError: there are none of that name, or they cannot be read.
     """
     try:
-        workload = _load(source, requests, seed).clipped(max_prompt=max_prompt)
+        workload = _load(source, requests, seed).clipped(max_prompt, max_output)
         return workload if error is None else workload.with_predictions(error, seed)
     except WorkloadError as problem:
         raise UsageError(str(problem)) from None
@@ -185,12 +206,32 @@ def check_fit(workload: Workload, settings: EngineSettings) -> None:
 def stage(workload: Workload, slo: str | None, settings: EngineSettings, model: CostModel) -> Scene:
     """The scene of this engine, whose clock `model` says what service levels of a kind are in seconds."""
     first, rest = no_queue(workload, settings, model)
-    if slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
+    levels = own_levels(slo)
+    if levels is not None:
+        level, workload = f"{levels[0]:g} s, {levels[1]:g} s", workload.with_slos(*levels)
+    elif slo is None and (np.isfinite(workload.ttft).any() or np.isfinite(workload.tpot).any()):
         level = OWN_LEVELS
     else:
         level = slo or next(iter(FACTORS))
         workload = workload.with_slos(*service_levels(level, first, model))
     return Scene(workload=workload, slo=level, settings=settings, profile=model, alone=first + rest)
+
+
+def own_levels(slo: str | None) -> tuple[float, float] | None:
+    """TTFT and TPOT in seconds, given as `2,0.1`; None for a level by name, or none.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if slo is None or slo in FACTORS:
+        return None
+    try:
+        ttft, tpot = map(float, slo.split(","))
+    except ValueError:
+        ttft = tpot = math.nan
+    if not (ttft > 0 and tpot > 0):
+        raise UsageError(f"--slo {slo}: choose {' or '.join(FACTORS)}, or give TTFT and TPOT in seconds, as in 2,0.1")
+    return ttft, tpot
 
 
 def no_queue(workload: Workload, settings: EngineSettings, profile: CostModel) -> tuple[Array, Array]:

@@ -6,15 +6,14 @@ import difflib
 import math
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 
 from discovery.bench.columns import fidelity_table, results_table
 from discovery.bench.contenders import Contender, find_contender
@@ -24,102 +23,172 @@ from discovery.bench.running import LEVEL, Result, by_capacity, capacities, run_
 from discovery.bench.scene import (
     Scene,
     at_rate,
-    check_level,
     find_profile,
     find_workload,
     is_synthetic,
+    own_levels,
     set_scene,
-)  # fmt: skip
+)
+from discovery.commands.bench_live import LIVE, LIVE_DEFAULTS, LiveOptions, bench_live, check_options
 from discovery.errors import UsageError
 from discovery.output import print_json
-from discovery.tables import console
+from discovery.tables import console, telling
 from engine_bridge.policy import ENGINES
 from engine_bridge.workload import Workload
 from evaluators.sandbox.supervisor import Sandbox
 
 SIMULATOR, TORCH = "sim", "torch"
+KNOWN = (SIMULATOR, TORCH, LIVE)
 PROFILE = "h200-llama3-8b"
 """The simulator's clock where nothing else is said."""
 QUIET = 0.2
 """Rounds of a policy that differ by more, relatively, are told of."""
-OFTEN = 0.25
-"""Seconds between two words on what runs."""
 
-Tell = Callable[[str], object]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is wanted of every engine: who, on which requests, in what setting.
+
+    rates: arrivals per second, None for the workload's own. error: sigma of the predictions' error, 0 for the true
+    lengths, None for those of the workload. given: settings in which the engine differs from the standard one.
+    concurrency: so many requests under way at any time; None: by arrival times.
+    """
+
+    names: Sequence[str]
+    source: str
+    rates: Sequence[float | None] = (None,)
+    requests: int | None = None
+    seed: int = 0
+    error: float | None = None
+    max_prompt: int | None = None
+    max_output: int | None = None
+    slo: str | None = None
+    profile: str | None = None
+    given: Mapping[str, int] = field(default_factory=dict)
+    concurrency: int | None = None
+    out: Path | None = None
+
+    def scene(self) -> Scene:
+        """The scene of a simulation, and of live servers.
+
+        Raises:
+            UsageError: an option names nothing, or the engine cannot serve the workload.
+        """
+        scene = set_scene(
+            self.source, requests=self.requests, seed=self.seed, error=self.error, slo=self.slo,
+            profile=self.profile or PROFILE, given=self.given, max_prompt=self.max_prompt, max_output=self.max_output,
+        )  # fmt: skip
+        for rate in self.rates:
+            scene.at(rate)
+        return scene
+
+    def workload(self) -> Workload:
+        """The requests for an engine in real time, which are fewer where nothing is said.
+
+        Raises:
+            UsageError: an option names nothing.
+        """
+        own_levels(self.slo)
+        requests = self.requests or (REQUESTS if is_synthetic(self.source) else None)
+        found = find_workload(
+            self.source, requests=requests, seed=self.seed, error=self.error, max_prompt=self.max_prompt,
+            max_output=self.max_output,
+        )  # fmt: skip
+        for rate in self.rates:
+            at_rate(found, rate)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of it; `isolation`: the tier of sealed policies, None if none was sealed here."""
+
+    scene: Scene
+    results: Sequence[Result]
+    isolation: str | None = None
+    folder: Path | None = None
+    measured: Measurement | None = None
 
 
 def bench(
-    names: Sequence[str],
-    workload: str,
-    rates: str | None,
-    *,
-    engine: str,
-    slo: str | None,
-    profile: str | None,
-    requests: int | None,
-    seed: int,
-    oracle: bool,
-    prediction_error: float | None,
-    blocks: int | None,
-    max_prompt: int | None,
-    out: Path | None,
-    as_json: bool,
-    concurrency: int | None = None,
-    options: EngineOptions | None = None,
+    engine: str, asked: Asked, *, real: EngineOptions | None = None, live: LiveOptions = LIVE_DEFAULTS, as_json: bool
 ) -> None:
-    """Run all policies, print one table and write a report, if asked to; exit code 1 if one never finishes."""
+    """Run all policies, print one table and write a report, if asked to; exit code 1 if one never finishes.
+
+    Args:
+        engine: sim, torch or vllm.
+        asked: what is wanted of it.
+        real: options of the embedded engine, None if none was given; live: of servers.
+    """
     check_engine(engine)
-    if engine == SIMULATOR and options is not None:
-        raise UsageError("--model, --device, --rounds, --threads and --pools are for --engine torch")
-    if oracle and prediction_error is not None:
-        raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
-    if concurrency is not None and rates is not None:
-        raise UsageError("--concurrency sends a request when one finishes, --rate by the clock; give one of them")
-    wanted, error = parse_rates(rates), 0.0 if oracle else prediction_error
-    if engine == SIMULATOR:
-        scene = set_scene(
-            workload, requests=requests, seed=seed, error=error, slo=slo, profile=profile or PROFILE, blocks=blocks,
-            max_prompt=max_prompt,
-        )  # fmt: skip
-        for rate in wanted:
-            scene.at(rate)
-        folder = None if out is None else make_folder(out)
-        with _contenders(names, engine) as (contenders, sandbox), _telling() as tell:
-            results = run_all(contenders, scene, wanted, sandbox, tell, concurrency)
-        _finish(engine, scene, seed, sandbox, results, folder, as_json=as_json)
-        return
-    check_level(slo)
-    model = None if profile is None else find_profile(profile)
-    count = requests or (REQUESTS if is_synthetic(workload) else None)
-    found = find_workload(workload, requests=count, seed=seed, error=error, max_prompt=max_prompt)
-    for rate in wanted:
-        at_rate(found, rate)
-    with _contenders(names, engine) as (contenders, sandbox), _telling() as tell:
-        tell("opening the model")
-        real = open_engine(options or EngineOptions(), found, blocks=blocks, seed=seed)
-        folder = make_folder(out or Path("runs") / f"bench-{found.name}-{datetime.now():%Y%m%d-%H%M%S}")
-        if concurrency is None:
-            _announce(found, wanted, len(contenders), int(real.facts["rounds"]))
-        measured = run_real(
-            contenders, found, wanted, real, sandbox, tell, slo=slo, profile=model, concurrency=concurrency, seed=seed
+    if engine != TORCH and real is not None:
+        raise UsageError(f"--device, --rounds, --threads and --pools are for --engine {TORCH}, --model is not for sim")
+    check_options(engine, live, asked.given)
+    if asked.concurrency is not None and (engine == LIVE or asked.rates != [None]):
+        raise UsageError(
+            "--concurrency sends a request when one finishes, which live servers are not asked to, --rate by the "
+            "clock; give one of them"
         )
-    _finish(engine, measured.scene, seed, sandbox, measured.results, folder, as_json=as_json, measured=measured)
+    if engine == SIMULATOR:
+        done = _simulate(asked)
+    elif engine == TORCH:
+        done = _measure(asked, real or EngineOptions())
+    else:
+        scene = asked.scene()
+        folder = None if asked.out is None else make_folder(asked.out)
+        scene_live, results = bench_live(asked.names, scene, asked.rates, live, folder)
+        done = Done(scene=scene_live, results=results, folder=folder)
+    _finish(engine, asked.seed, done, as_json=as_json)
+
+
+def _simulate(asked: Asked) -> Done:
+    scene = asked.scene()
+    folder = None if asked.out is None else make_folder(asked.out)
+    with _contenders(asked.names, SIMULATOR) as (contenders, sandbox), telling() as tell:
+        results = run_all(contenders, scene, asked.rates, sandbox, tell, asked.concurrency)
+    return Done(scene=scene, results=results, isolation=_tier(sandbox), folder=folder)
+
+
+def _measure(asked: Asked, options: EngineOptions) -> Done:
+    workload = asked.workload()
+    profile = None if asked.profile is None else find_profile(asked.profile)
+    with _contenders(asked.names, TORCH) as (contenders, sandbox), telling() as tell:
+        tell("opening the model")
+        engine = open_engine(options, workload, given=asked.given, seed=asked.seed)
+        named = Path("runs") / f"bench-{workload.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = make_folder(asked.out or named)
+        if asked.concurrency is None:
+            _announce(workload, asked.rates, len(contenders), options.rounds)
+        measured = run_real(
+            contenders, workload, asked.rates, engine, sandbox, tell, slo=asked.slo, profile=profile,
+            concurrency=asked.concurrency, seed=asked.seed,
+        )  # fmt: skip
+    return Done(
+        scene=measured.scene, results=measured.results, isolation=_tier(sandbox), folder=folder, measured=measured
+    )
+
+
+def _tier(sandbox: Sandbox | None) -> str | None:
+    return None if sandbox is None else sandbox.tier.value
 
 
 def check_engine(name: str) -> None:
     """Refuse engines that there are not, or not here.
 
     Raises:
-        UsageError: it is neither the simulator nor the embedded engine.
+        UsageError: it is none of those that benchmarks run on.
     """
-    known = (SIMULATOR, TORCH)
-    if name in known:
+    if name in KNOWN:
         return
     if name in ENGINES:
-        raise UsageError(f"--engine {name}: that engine cannot be benchmarked here; choose {' or '.join(known)}")
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {' or '.join(known)}"
+        raise UsageError(f"--engine {name}: that engine cannot be benchmarked here; choose {_either()}")
+    nearest = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.4)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {_either()}"
     raise UsageError(f"there is no engine '{name}'; {hint}")
+
+
+def _either() -> str:
+    return f"{', '.join(KNOWN[:-1])} or {KNOWN[-1]}"
 
 
 def parse_rates(text: str | None) -> list[float | None]:
@@ -142,6 +211,17 @@ def parse_rates(text: str | None) -> list[float | None]:
     return [*sorted(rates)]
 
 
+def parse_error(sigma: float | None, *, oracle: bool) -> float | None:
+    """The error of predictions as `Asked` has it.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if oracle and sigma is not None:
+        raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
+    return 0.0 if oracle else sigma
+
+
 def make_folder(folder: Path) -> Path:
     """The folder of the report, made before anything is computed.
 
@@ -155,23 +235,15 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def as_record(
-    engine: str,
-    scene: Scene,
-    seed: int,
-    isolation: str | None,
-    results: Sequence[Result],
-    measured: Measurement | None = None,
-) -> dict[str, Any]:
+def as_record(engine: str, seed: int, done: Done) -> dict[str, Any]:
     """Everything, for programs."""
     return {
         "engine": engine,
-        **({} if measured is None else {"on": measured.engine.facts}),
-        **scene.as_json(),
+        **done.scene.as_json(),
         "seed": seed,
-        "isolation": isolation,
-        "results": [result.as_json() for result in results],
-        "capacity": {"attainment": LEVEL, "rates": capacities(results)},
+        "isolation": done.isolation,
+        "results": [result.as_json() for result in done.results],
+        "capacity": {"attainment": LEVEL, "rates": capacities(done.results)},
     }
 
 
@@ -186,25 +258,6 @@ def _contenders(names: Sequence[str], engine: str) -> Iterator[tuple[list[Conten
         yield contenders, sandbox
 
 
-@contextmanager
-def _telling() -> Iterator[Tell]:
-    """Shows on standard error what runs, if that is a terminal."""
-    errors = Console(stderr=True)
-    if not errors.is_terminal:
-        yield lambda _: None
-        return
-    with errors.status("starting") as status:
-        last = 0.0
-
-        def tell(text: str) -> None:
-            nonlocal last
-            if time.monotonic() - last > OFTEN:  # a fast engine is not to wait for a terminal
-                status.update(text)
-                last = time.monotonic()
-
-        yield tell
-
-
 def _announce(workload: Workload, rates: Sequence[float | None], policies: int, rounds: int) -> None:
     """Say how long requests will arrive, so that nobody waits for hours unknowing."""
     seconds = sum(at_rate(workload, rate).arrival[-1] for rate in rates) * policies * rounds
@@ -216,42 +269,25 @@ def _announce(workload: Workload, rates: Sequence[float | None], policies: int, 
         )
 
 
-def _finish(
-    engine: str,
-    scene: Scene,
-    seed: int,
-    sandbox: Sandbox | None,
-    results: Sequence[Result],
-    folder: Path | None,
-    *,
-    as_json: bool,
-    measured: Measurement | None = None,
-) -> None:
+def _finish(engine: str, seed: int, done: Done, *, as_json: bool) -> None:
     """Show and write everything."""
-    isolation = sandbox.tier.value if sandbox else None
-    record = as_record(engine, scene, seed, isolation, results, measured)
+    record = as_record(engine, seed, done)
     if as_json:
         print_json(record)
-    else:
-        _show(engine, scene, isolation, results, measured)
-    if folder is not None:
-        page = write_report(folder, scene, results, record, shlex.join(["discover", *sys.argv[1:]]), measured)
+    elif any(result.metrics for result in done.results):  # else what went wrong is said on standard error
+        _show(engine, done)
+    if done.folder is not None:
+        command = shlex.join(["discover", *sys.argv[1:]])
+        page = write_report(done.folder, done.scene, done.results, record, command, done.measured)
         typer.echo(f"wrote {page}", err=True)
-    complain(results)
+    complain(done.results)
 
 
-def _show(
-    engine: str, scene: Scene, isolation: str | None, results: Sequence[Result], measured: Measurement | None
-) -> None:
-    out = console()
-    sealed = f" · sealed policies: isolation {isolation}" if isolation else ""
-    if measured is None:
-        title = f"engine {engine} · clock: {scene.clock}"
-        caption = f"* best, unless most are · times are simulated, but the scheduler's{sealed}"
-    else:
-        title = f"engine {engine} · {measured.engine.title}"
-        caption = f"* best, unless most are · medians of {measured.engine.facts['rounds']} rounds, by turns{sealed}"
-    out.print(results_table(results, f"{scene.describe()}\n{title}", caption, out.width))
+def _show(engine: str, done: Done) -> None:
+    out, scene, results = console(), done.scene, done.results
+    sealed = f" · sealed policies: isolation {done.isolation}" if done.isolation else ""
+    title = f"{scene.describe()}\nengine {engine} · {scene.where}"
+    out.print(results_table(results, title, f"* best, unless most are · {scene.times}{sealed}", out.width))
     if len({result.rate for result in results}) > 1:
         held = (f"{rate}: {', '.join(names)}" for rate, names in by_capacity(results))
         out.print(f"highest rate tried with {100 * LEVEL:g} % within SLOs: {'; '.join(held)}", highlight=False)

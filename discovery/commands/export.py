@@ -1,8 +1,9 @@
-"""The command export: a heuristic as a standalone, documented Python module."""
+"""The command export: a heuristic as a standalone Python module, or as a folder that a serving engine runs."""
 
 from __future__ import annotations
 
 import ast
+import difflib
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,9 +15,32 @@ from discovery.errors import DiscoverError, UsageError
 from discovery.folders import source_of, split_name
 from problems.registry import load_problem
 
+TARGETS = ("python", "vllm", "sglang")
 
-def export(name: str, folder: Path) -> Path:
-    """Write the module into `folder` and return its path.
+
+def export(name: str, folder: Path, target: str = "python") -> Path:
+    """Write what `target` names into `folder`; the path of the module, or of the folder.
+
+    Raises:
+        UsageError: there is no such target or policy, the engine cannot carry it out, or something is there already.
+        DiscoverError: the folder cannot be written.
+    """
+    if target == "python":
+        return export_module(name, folder)
+    if target not in TARGETS:
+        nearest = difflib.get_close_matches(target, TARGETS, n=1, cutoff=0.4)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {', '.join(TARGETS)}"
+        raise UsageError(f"--to {target}: there is no such target; {hint}")
+    from discovery.exporting.sglang import export_sglang
+    from discovery.exporting.vllm import export_vllm
+    from discovery.exporting.winner import find_winner
+
+    write = export_vllm if target == "vllm" else export_sglang
+    return write(find_winner(name, target), folder)
+
+
+def export_module(name: str, folder: Path) -> Path:
+    """Write a candidate's module into `folder` and return its path.
 
     Raises:
         UsageError: there is no such candidate, or the file is there already.

@@ -22,6 +22,8 @@ from evaluators.sandbox.sealed import sealed
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 
 MAX_SOURCE = 256 << 10
+FORGIVEN = (Verdict.exception, Verdict.invalid_decision)
+"""Faults after which the candidate's process can answer another question."""
 GRACE = 0.2
 """Seconds a child that closed its pipe gets to end by itself, so that we learn how it ended."""
 
@@ -32,6 +34,8 @@ class Session:
     def __init__(self, zygote: Zygote, source: str, limits: Limits, *, near: bool = True) -> None:
         data = check_source(source)
         self.limits = limits
+        self.forgiving = False
+        """Whether questions go on after one of `FORGIVEN`: in service, never in search."""
         self._zygote = zygote
         self._sequence = -1
         self._waited = 0.0
@@ -52,6 +56,11 @@ class Session:
     def pid(self) -> int:
         """Process number of the candidate's process, valid until the session ends."""
         return self._pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether the candidate's process is gone."""
+        return self._ended is not None
 
     @property
     def cpu_seconds(self) -> float:
@@ -79,7 +88,21 @@ class Session:
         if records and (dispatch or len(arrays) != wire.count_values(records)):
             raise ValueError(f"{len(arrays)} arrays do not make '{records}'{' for dispatch' * dispatch}")
         kind = wire.DISPATCH if dispatch else wire.CALL
-        payload = self._exchange(kind, wire.pack_question(function, arrays, records))
+        self._put(kind, wire.pack_question(function, arrays, records))
+        return self._unpack(self._get(kind))
+
+    def post(self, function: str, arrays: Sequence[NDArray[Any]], *, records: str) -> None:
+        """Put a question as `ask` does and leave its answer to `collect`, before which nothing else may be asked."""
+        self._put(wire.CALL, wire.pack_question(function, arrays, records))
+
+    def collect(self) -> NDArray[Any]:
+        """The answer to the question of the last `post`; the time for it starts now."""
+        if self._ended is not None:
+            raise self._ended
+        self._start_clock()
+        return self._unpack(self._get(wire.CALL))
+
+    def _unpack(self, payload: bytes) -> NDArray[Any]:
         try:
             return wire.unpack_answer(payload)
         except wire.WireError as error:
@@ -132,18 +155,31 @@ class Session:
 
     def _exchange(self, kind: int, payload: bytes) -> bytes:
         """Put one question; return the payload of a successful answer."""
+        self._put(kind, payload)
+        return self._get(kind)
+
+    def _put(self, kind: int, payload: bytes) -> None:
+        """Put one question."""
         if self._ended is not None:
             raise self._ended
         self._sequence += 1
         frame = wire.pack_frame(kind, self._sequence, payload)
+        self._start_clock()
+        self._write(frame)
+
+    def _start_clock(self) -> None:
         self._asked = time.monotonic()
         if self.limits.answer_seconds is not None:
             self._look_at = min(self._look_at, self._asked + self.limits.answer_seconds)
+
+    def _get(self, kind: int) -> bytes:
+        """The payload of a successful answer to the question that was put."""
         try:
-            self._write(frame)
             answer_kind, answer = self._read()
             if answer_kind == wire.FAULT:
                 verdict, text = wire.unpack_fault(answer)
+                if self.forgiving and verdict in FORGIVEN:
+                    raise CandidateFault(Verdict(verdict), text)
                 raise self._fault(Verdict(verdict), text)
             if answer_kind != (wire.DONE if kind in (wire.LOAD, wire.REQUIRE) else wire.ANSWER):
                 raise wire.WireError(f"an answer of kind {answer_kind}")

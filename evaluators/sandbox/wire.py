@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,8 +95,14 @@ def unpack_array(payload: bytes | bytearray, offset: int = 0) -> tuple[Array, in
 
 def pack_question(function: str, arrays: Sequence[Array], records: str = "") -> bytes:
     """A call: the name of the function, how records are made of its arguments (`parse_records`), the arguments."""
+    return b"".join((_question_head(function, records), *map(pack_array, arrays)))
+
+
+@cache
+def _question_head(function: str, records: str) -> bytes:
+    """What precedes the arguments of a question; a caller has few different ones."""
     name, layout = function.encode(), records.encode()
-    return b"".join((QUESTION.pack(len(name), len(layout)), name, layout, *map(pack_array, arrays)))
+    return QUESTION.pack(len(name), len(layout)) + name + layout
 
 
 def unpack_question(payload: bytes) -> tuple[str, list[Array], str]:
@@ -104,12 +110,18 @@ def unpack_question(payload: bytes) -> tuple[str, list[Array], str]:
     name_length, layout_length = QUESTION.unpack_from(payload)
     start = QUESTION.size + name_length
     offset = start + layout_length
-    name, records = payload[QUESTION.size : start].decode(), payload[start:offset].decode()
+    name, records = _texts(payload[QUESTION.size : start], payload[start:offset])
     arrays = []
     while offset < len(payload):
         array, offset = unpack_array(payload, offset)
         arrays.append(array)
     return name, arrays, records
+
+
+@lru_cache(maxsize=64)
+def _texts(name: bytes, records: bytes) -> tuple[str, str]:
+    """Both as text."""
+    return name.decode(), records.decode()
 
 
 @cache

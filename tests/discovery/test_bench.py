@@ -16,26 +16,22 @@ from discovery.bench.contenders import find_contender
 from discovery.bench.plots import frontier
 from discovery.bench.running import Result, by_capacity, capacities, run_all
 from discovery.bench.scene import Scene, set_scene
-from discovery.commands.bench import bench, parse_rates
+from discovery.commands.bench import Asked, bench, parse_error, parse_rates
 from discovery.errors import UsageError
 from engine_bridge.traces import write_jsonl
 from engine_bridge.workload import Workload
-from problems.serving.instances import instance_of
+from problems.serving.instances import SETTINGS, instance_of
 from tests.discovery.conftest import discover
 from tests.engine_bridge.traffic import make_workload
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SHORTEST = "def rank_waiting(view):\n    return view.predicted\n"
-DEFAULTS: dict[str, Any] = {
-    "engine": "sim", "slo": None, "profile": "h200-llama3-8b", "requests": 30, "seed": 0, "oracle": False,
-    "prediction_error": None, "blocks": None, "max_prompt": None, "out": None, "as_json": False,
-}  # fmt: skip
+DEFAULTS: dict[str, Any] = {"requests": 30, "seed": 0, "slo": None, "profile": "h200-llama3-8b", "max_prompt": None}
 
 
 def scene_of(source: str | Path, **options: Any) -> Scene:
     """A scene with the command's defaults."""
-    defaults = {name: DEFAULTS[name] for name in ("requests", "seed", "slo", "profile", "blocks", "max_prompt")}
-    return set_scene(str(source), **{"error": None, **defaults, **options})
+    return set_scene(str(source), **{"error": None, **DEFAULTS, **options})
 
 
 @pytest.fixture(scope="module")
@@ -149,17 +145,16 @@ def test_bad_use_ends_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...]
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (["fcfs"], {"workload": "conv"}, "there is no workload 'conv'; did you mean 'conversation'?"),
-        (["fcfs"], {"workload": "nosuch.csv"}, "no workload nosuch.csv: it is no file"),
-        (["fcfs"], {"engine": "vllm"}, "that engine cannot be benchmarked here; choose sim or torch"),
+        (["fcfs"], {"source": "conv"}, "there is no workload 'conv'; did you mean 'conversation'?"),
+        (["fcfs"], {"source": "nosuch.csv"}, "no workload nosuch.csv: it is no file"),
+        (["fcfs"], {"engine": "simulator"}, "there is no engine 'simulator'; did you mean 'sim'?"),
         (["fcfs"], {"engine": "simm"}, "there is no engine 'simm'; did you mean 'sim'?"),
-        (["fcfs"], {"slo": "tight"}, "--slo tight: choose strict or relaxed"),
+        (["fcfs"], {"slo": "tight"}, "--slo tight: choose strict or relaxed, or give TTFT and TPOT in seconds"),
+        (["fcfs"], {"slo": "2,-1"}, "--slo 2,-1: choose strict or relaxed, or give TTFT and TPOT in seconds"),
         (["fcfs"], {"profile": "h100"}, "no cost profile h100"),
-        (["fcfs"], {"oracle": True, "prediction_error": 1.0}, "give one of them"),
-        (["fcfs"], {"prediction_error": float("inf")}, "prediction error inf"),
-        (["fcfs"], {"blocks": 10}, "KV blocks, more than the 10 there are"),
-        (["fcfs"], {"rates": "nan"}, "'nan' is no rate"),
-        (["fcfs"], {"requests": 1, "rates": "3"}, "all requests arrive at once"),
+        (["fcfs"], {"error": float("inf")}, "prediction error inf"),
+        (["fcfs"], {"given": {"blocks": 10}}, "KV blocks, more than the 10 there are"),
+        (["fcfs"], {"requests": 1, "rates": [3.0]}, "all requests arrive at once"),
         (["swapping.py"], {}, "engine 'sim' cannot carry out 'swap'"),
         (["priority.py"], {}, "defines no function of a policy"),
         (["latin.py"], {}, "is not UTF-8 text"),
@@ -175,9 +170,9 @@ def test_bad_use_is_refused_before_anything_runs(
     Path("swapping.py").write_text("def swap(view):\n    return 0\n")
     Path("priority.py").write_text("def priority(p, d, t):\n    return p\n")
     Path("latin.py").write_bytes(b"# \xe4\n")
-    options = {"workload": "code", "rates": None, **DEFAULTS, **options}
+    engine = options.pop("engine", "sim")
     with pytest.raises(UsageError, match=re.escape(message)):
-        bench(names, options.pop("workload"), options.pop("rates"), **options)
+        bench(engine, Asked(names=names, **{"source": "code", "requests": 30, **options}), as_json=False)
 
 
 def test_service_levels_are_those_of_the_standard_instances() -> None:
@@ -186,6 +181,23 @@ def test_service_levels_are_those_of_the_standard_instances() -> None:
     for level in ("strict", "relaxed"):
         standard, ours = instance_of("same", workload, level), scene_of("mooncake", requests=60, slo=level).workload
         assert np.array_equal(standard["ttft"], ours.ttft) and np.array_equal(standard["tpot"], ours.tpot)
+
+
+def test_the_engine_is_as_large_as_told() -> None:
+    """Sequences and tokens of a step and KV blocks are those given, the rest as usual."""
+    settings = scene_of("code", given={"max_running": 8, "max_tokens": 512}).settings
+    assert (settings.max_running, settings.max_tokens, settings.blocks) == (8, 512, SETTINGS.blocks)
+
+
+def test_options_that_contradict_or_say_nothing() -> None:
+    """A rate that is none; true and wrong lengths at once; arrivals by the clock and by what finishes."""
+    with pytest.raises(UsageError, match="'nan' is no rate"):
+        parse_rates("nan")
+    with pytest.raises(UsageError, match="give one of them"):
+        parse_error(1.0, oracle=True)
+    assert (parse_error(None, oracle=True), parse_error(0.3, oracle=False)) == (0.0, 0.3)
+    with pytest.raises(UsageError, match="give one of them"):
+        bench("sim", Asked(names=["fcfs"], source="code", rates=[3.0], concurrency=2), as_json=False)
 
 
 def test_rates_are_read_in_any_order() -> None:

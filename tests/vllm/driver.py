@@ -6,6 +6,7 @@ has placeholders for tokens that are still on their way, which change the steps.
 
 from __future__ import annotations
 
+import inspect
 import json
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
 from engine_bridge.policy import VECTOR_NAMES, View, check_answer
+from engine_bridge.vllm.support import limit_name
 from tests.vllm.cases import Case, Record, Step, Weighted
 
 MODEL = {
@@ -43,23 +45,31 @@ MODEL = {
 """The smallest model that the configuration accepts; it is never run."""
 
 
-def make_scheduler(settings: dict[str, Any]) -> Scheduler:
-    """A synchronous scheduler with these settings (`EngineSettings`)."""
+def known(kind: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Those of `arguments` that this version's `kind` takes: versions differ in what can be set."""
+    return {name: value for name, value in arguments.items() if name in inspect.signature(kind).parameters}
+
+
+def make_scheduler(settings: dict[str, Any], kind: type[Scheduler] = Scheduler) -> Scheduler:
+    """A synchronous scheduler with these settings (`EngineSettings`); `kind` is `Scheduler` or derived from it."""
     size, blocks = settings["block_size"], settings["blocks"] + 1
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(MODEL))
         model = ModelConfig(model=folder, skip_tokenizer_init=True, dtype="float32", max_model_len=100_000)
         scheduling = SchedulerConfig(
-            max_num_seqs=settings["max_running"],
-            max_num_batched_tokens=max(settings["max_tokens"], settings["max_running"]),
-            max_num_scheduled_tokens=settings["max_tokens"],
-            long_prefill_token_threshold=settings["long_prefill"],
-            scheduler_reserve_full_isl=settings["reserve"],
-            watermark=settings["watermark"],
-            max_model_len=100_000,
-            enable_chunked_prefill=True,
-            is_encoder_decoder=False,
-            async_scheduling=False,
+            **known(
+                SchedulerConfig,
+                max_num_seqs=settings["max_running"],
+                max_num_batched_tokens=max(settings["max_tokens"], settings["max_running"]),
+                max_num_scheduled_tokens=settings["max_tokens"],
+                long_prefill_token_threshold=settings["long_prefill"],
+                scheduler_reserve_full_isl=settings["reserve"],
+                watermark=settings["watermark"],
+                max_model_len=100_000,
+                enable_chunked_prefill=True,
+                is_encoder_decoder=False,
+                async_scheduling=False,
+            )
         )
         cache = CacheConfig(block_size=size, gpu_memory_utilization=0.9, enable_prefix_caching=settings["prefix_cache"])
         config = VllmConfig(
@@ -68,14 +78,23 @@ def make_scheduler(settings: dict[str, Any]) -> Scheduler:
     cache.num_gpu_blocks = blocks
     spec = FullAttentionSpec(block_size=size, num_kv_heads=1, head_size=1, dtype=torch.float32)
     kv = KVCacheConfig(num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)])
-    scheduler = Scheduler(
+    scheduler = kind(
         vllm_config=config,
         kv_cache_config=kv,
         structured_output_manager=StructuredOutputManager(config),
         block_size=size,
     )
-    assert type(scheduler) is Scheduler
+    assert isinstance(scheduler, Scheduler)
+    scheduler.max_num_scheduled_tokens = settings["max_tokens"]  # not to be set otherwise in older versions
     return scheduler
+
+
+def make_request(
+    name: str, prompt: list[int], parameters: SamplingParams, hasher: Callable[..., Any] | None, **more: Any
+) -> Request:
+    """A request as vLLM's front end hands it to the scheduler; tokens that end it are not known."""
+    arguments = known(Request, request_id=name, prompt_token_ids=prompt, sampling_params=parameters, eos_token_id=None)
+    return Request(**arguments, pooling_params=None, block_hasher=hasher, **more)
 
 
 def tokens_of(case: Case, request: int) -> list[int]:
@@ -91,7 +110,7 @@ class Driver:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.facts = case.workload()
-        self.scheduler = make_scheduler(case.settings)
+        self.scheduler = self.make_scheduler()
         self.policy = Weighted(case.policy)
         self.now, self.last_step = 0.0, 0.0
         self.last = np.array(case.arrival, dtype=np.float64)
@@ -102,6 +121,14 @@ class Driver:
         self._watch("_preempt_request", lambda: self.step.preempted)
         self._watch("_free_request", lambda: self.step.finished)
 
+    def make_scheduler(self) -> Scheduler:
+        """The scheduler to be driven."""
+        return make_scheduler(self.case.settings)
+
+    def extra(self, number: int) -> dict[str, float] | None:
+        """What the sender of a request says of it; this driver looks the facts up by itself."""
+        return None
+
     def _watch(self, method: str, target: Callable[[], list[int]]) -> None:
         """Note the requests a method is called with, in order."""
         original = getattr(self.scheduler, method)
@@ -111,6 +138,15 @@ class Driver:
             return original(request, *arguments, **named)
 
         setattr(self.scheduler, method, watched)
+
+    @property
+    def limit(self) -> int:
+        """How many requests may run."""
+        return int(getattr(self.scheduler, limit_name(self.scheduler)))
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        setattr(self.scheduler, limit_name(self.scheduler), limit)
 
     def run(self) -> Record:
         """Serve all requests."""
@@ -136,7 +172,7 @@ class Driver:
         if output.num_scheduled_tokens or not self.policy.functions:
             return output
         self.scheduler.max_num_scheduled_tokens = self.case.settings["max_tokens"]
-        self.scheduler.max_num_active_reqs = self.case.settings["max_running"]
+        self.limit = self.case.settings["max_running"]
         return self.scheduler.schedule()
 
     def receive(self) -> None:
@@ -144,16 +180,10 @@ class Driver:
         case = self.case
         while self.arrived < len(case.prompt) and case.arrival[self.arrived] <= self.now:
             number = self.arrived
-            parameters = SamplingParams(max_tokens=case.output[number], ignore_eos=True)
+            parameters = SamplingParams(max_tokens=case.output[number], ignore_eos=True, extra_args=self.extra(number))
             parameters.update_from_generation_config({}, None)
-            request = Request(
-                request_id=str(number),
-                prompt_token_ids=tokens_of(case, number),
-                sampling_params=parameters,
-                pooling_params=None,
-                block_hasher=self.hasher if case.settings["prefix_cache"] else None,
-                arrival_time=self.now,
-            )
+            hasher = self.hasher if case.settings["prefix_cache"] else None
+            request = make_request(str(number), tokens_of(case, number), parameters, hasher, arrival_time=self.now)
             self.scheduler.add_request(request)
             self.arrived += 1
 
@@ -198,11 +228,11 @@ class Driver:
             scheduler.running[:] = [scheduler.running[place] for place in order]
         everyone = scheduler.running, list(scheduler.waiting)[:window]
         scheduler.max_num_scheduled_tokens = settings["max_tokens"]
-        scheduler.max_num_active_reqs = settings["max_running"]
+        self.limit = settings["max_running"]
         if "token_budget" in self.policy.functions:
             scheduler.max_num_scheduled_tokens = int(self.answer("token_budget", *everyone))
         if "admit_limit" in self.policy.functions and room and scheduler.waiting:
-            scheduler.max_num_active_reqs = int(self.answer("admit_limit", *everyone))
+            self.limit = int(self.answer("admit_limit", *everyone))
 
     def answer(self, function: str, running: list[Request], waiting: list[Request]) -> np.ndarray:
         """The policy's checked answer."""

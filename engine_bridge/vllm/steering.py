@@ -1,0 +1,284 @@
+"""One step of vLLM's scheduler, steered: ask, carry the answers out, let vLLM schedule, put its limits back.
+
+What `schedule()` does is vLLM's own: it goes through `running` in order, then through `waiting`, under a budget of
+tokens and a limit on how many run. A policy sets the two orders and the two numbers beforehand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from engine_bridge.policy import Array, View
+from engine_bridge.vllm.guard import Guard
+from engine_bridge.vllm.metrics import Metrics
+from engine_bridge.vllm.settings import Settings
+from engine_bridge.vllm.support import limit_name
+from engine_bridge.vllm.table import Table
+
+NOTHING = np.zeros(0, dtype=np.intp)
+SAYING = ("log_stats", "enable_kv_cache_events")
+"""What makes the KV cache's manager tell others of a look-up."""
+
+
+class Steering:
+    """Asks a policy on behalf of one scheduler.
+
+    `clock` gives the time that vLLM's arrival times are of; tests set another.
+    """
+
+    def __init__(self, scheduler: Any, guard: Guard, settings: Settings, metrics: Metrics) -> None:
+        self.clock: Callable[[], float] = time.time
+        self._scheduler = scheduler
+        self._guard = guard
+        self._metrics = metrics
+        self._window = settings.window
+        self._functions = guard.policy.functions
+        self._table = Table(guard.policy.fields, settings)
+        self._read = frozenset(guard.policy.fields)
+        self._limit = limit_name(scheduler)
+        self._max_tokens: int = scheduler.max_num_scheduled_tokens
+        self._max_running: int = getattr(scheduler, self._limit)
+        config = scheduler.cache_config
+        self._total_blocks = float((config.num_gpu_blocks or 1) - 1)  # the first is never given out
+        self._block_size = float(getattr(scheduler, "block_size", config.block_size))
+        self._prefix_cache = bool(config.enable_prefix_caching)
+        self._queued = 0
+        self._shown: list[Any] = []
+        self._shown_columns = NOTHING
+        self._fresh = False
+        self._ran: list[Any] = []
+        self._ran_columns = NOTHING
+        self._now = 0.0
+        self._last_step = 0.0
+        self._updated = 0.0
+        self._under_way: deque[tuple[Any, float]] = deque(maxlen=64)
+        self._limited = False
+        self._rest = False
+        self._asks_ahead = bool(settings.ahead) and "rank_waiting" in guard.policy.functions
+        self._posted: tuple[list[Any], View] | None = None
+        self._spent = 0.0
+
+    def arrived(self, request: Any) -> None:
+        """Note a request that has just come."""
+        self._table.add(request, self._scheduler.requests)
+
+    def before(self) -> None:
+        """Ask the policy and carry its answers out, before vLLM schedules a step."""
+        scheduler = self._scheduler
+        self._limited = False
+        self._queued = len(scheduler.waiting)
+        self._now = self.clock()
+        if self._rest or not (scheduler.running or scheduler.waiting) or not self._guard.active():
+            return
+        start, asked = time.perf_counter(), self._guard.asked
+        self._fresh = False
+        room = len(scheduler.running) < self._max_running
+        functions = self._functions
+        scores = self._collect()
+        if "rank_waiting" in functions and room and len(scheduler.waiting) > 1:
+            self._rank_waiting(scores)
+        if "rank_running" in functions and len(scheduler.running) > 1:
+            self._rank_running()
+        if "token_budget" in functions:
+            self._set_budget()
+        if "admit_limit" in functions and room and scheduler.waiting:
+            self._set_limit()
+        if self._guard.asked != asked:
+            self._metrics.hooked(self._spent + time.perf_counter() - start)
+        self._spent = 0.0
+
+    def after(self, output: Any) -> None:
+        """Put vLLM's own limits back; `output` is what it scheduled, None if it failed."""
+        scheduler = self._scheduler
+        if self._limited:
+            scheduler.max_num_scheduled_tokens = self._max_tokens
+            setattr(scheduler, self._limit, self._max_running)
+        if output is None:
+            return
+        if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
+            self._shown, self._shown_columns = [], NOTHING
+        # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
+        self._rest = self._limited and not output.num_scheduled_tokens
+        self._under_way.append((output, self._now))
+        if self._asks_ahead and len(scheduler.waiting) > 1 and len(scheduler.running) < self._max_running:
+            self._ask_ahead()
+
+    def updated(self, output: Any) -> None:
+        """Note that the model's results for `output` have come in."""
+        now = self.clock()
+        while self._under_way:
+            scheduled, since = self._under_way.popleft()
+            if scheduled is output:
+                self._last_step = max(now - max(since, self._updated), 0.0)
+                break
+        self._updated = now
+        if "last" in self._read:
+            self._note_tokens(output, now)
+
+    def _note_tokens(self, output: Any, now: float) -> None:
+        """Note the time for requests that have got a token."""
+        known = self._scheduler.requests
+        served = [known[name] for name in output.num_scheduled_tokens if name in known]
+        columns = self._table.columns(served, known)
+        self._table.note_tokens(columns, np.array([request.num_output_tokens for request in served]), now)
+
+    def _ask_ahead(self) -> None:
+        """Ask for the order of those that wait now, for the next step; the answer is made while the model computes."""
+        if self._posted is not None or self._rest or not self._guard.active():
+            return
+        start = time.perf_counter()
+        self._fresh = False
+        shown, columns = self._look_waiting()
+        view = self._view(NOTHING, columns)
+        if self._guard.post("rank_waiting", view):
+            self._posted = shown, view
+        self._spent += time.perf_counter() - start
+
+    def _collect(self) -> tuple[list[Any], Array | None] | None:
+        """Whom the last step asked about, and the answer; None if it did not ask."""
+        if self._posted is None:
+            return None
+        shown, view = self._posted
+        self._posted = None
+        return shown, self._guard.collect("rank_waiting", view)
+
+    def _rank_waiting(self, ahead: tuple[list[Any], Array | None] | None) -> None:
+        """Put the first of those that wait in the order of their scores, asked for ahead if they are still the same."""
+        waiting = self._scheduler.waiting
+        shown, columns = self._look_waiting()
+        if ahead is not None and ahead[0] == shown:
+            scores = ahead[1]
+        else:
+            scores = self._guard.ask("rank_waiting", self._view(NOTHING, columns))
+        if scores is None or _sorted(scores):
+            return
+        order = scores.argsort(kind="stable")
+        self._shown = [shown[place] for place in order.tolist()]
+        self._shown_columns = columns[order]
+        if len(waiting) == len(shown):
+            waiting.clear()
+        else:
+            for _ in shown:
+                waiting.popleft()
+        waiting.extendleft(reversed(self._shown))
+
+    def _rank_running(self) -> None:
+        """Put those that run in the order of their scores."""
+        running = self._scheduler.running
+        columns = self._look_running()
+        scores = self._guard.ask("rank_running", self._view(columns, NOTHING))
+        if scores is None or _sorted(scores):
+            return
+        order = scores.argsort(kind="stable")
+        running[:] = [running[place] for place in order.tolist()]
+        self._ran, self._ran_columns = running.copy(), columns[order]
+
+    def _set_budget(self) -> None:
+        """Set the tokens of this step."""
+        budget = self._guard.ask("token_budget", self._view_all())
+        if budget is not None:
+            self._limited = True
+            self._scheduler.max_num_scheduled_tokens = int(budget)
+
+    def _set_limit(self) -> None:
+        """Set how many may run."""
+        limit = self._guard.ask("admit_limit", self._view_all())
+        if limit is None:
+            return
+        self._limited = True
+        if limit == 0 and not self._scheduler.running:  # nothing would be scheduled: the step goes without limits
+            self._scheduler.max_num_scheduled_tokens = self._max_tokens
+        else:
+            setattr(self._scheduler, self._limit, int(limit))
+
+    def _view_all(self) -> View:
+        """A view of those that run, followed by those shown of those that wait."""
+        columns = self._look_running()
+        return self._view(columns, self._look_waiting()[1])
+
+    def _view(self, running: Array, waiting: Array) -> View:
+        """A view of the requests in these columns."""
+        scheduler, place, split = self._scheduler, self._table.place, len(running)
+        vectors = self._table.take(_joined(running, waiting))
+        for field in ("computed", "blocks"):
+            if field in place:
+                vectors[place[field], split:] = 0.0
+        if "cached" in place:
+            vectors[place["cached"], :split] = 0.0
+        if "is_running" in place:
+            vectors[place["is_running"], :split] = 1.0
+            vectors[place["is_running"], split:] = 0.0
+        numbers = (
+            self._now,
+            scheduler.kv_cache_manager.block_pool.get_num_free_blocks(),
+            self._total_blocks,
+            self._block_size,
+            self._last_step,
+            self._max_tokens,
+            self._max_running,
+            len(scheduler.waiting),
+            len(scheduler.running),
+        )
+        return View(vectors, np.array(numbers, dtype=np.float64))
+
+    def _look_waiting(self) -> tuple[list[Any], Array]:
+        """Those shown of those that wait, and their columns, brought up to date once a step."""
+        if self._fresh:
+            return self._shown, self._shown_columns
+        scheduler = self._scheduler
+        shown = list(islice(scheduler.waiting, self._window))
+        if shown != self._shown:
+            self._shown = shown
+            self._shown_columns = self._table.columns(shown, scheduler.requests)
+            if "output" in self._read:  # of those that were preempted
+                self._table.set("output", self._shown_columns, [request.num_output_tokens for request in shown])
+        if "cached" in self._read and self._prefix_cache:
+            self._table.set("cached", self._shown_columns, self._prefix_hits(shown))
+        self._fresh = True
+        return self._shown, self._shown_columns
+
+    def _look_running(self) -> Array:
+        """The columns of those that run, brought up to date."""
+        scheduler, read = self._scheduler, self._read
+        running = scheduler.running
+        if running != self._ran:
+            self._ran, self._ran_columns = running.copy(), self._table.columns(running, scheduler.requests)
+        columns = self._ran_columns
+        if "computed" in read:
+            self._table.set("computed", columns, [request.num_computed_tokens for request in running])
+        if "output" in read:
+            self._table.set("output", columns, [request.num_output_tokens for request in running])
+        if "blocks" in read:
+            held = scheduler.kv_cache_manager.get_block_ids
+            self._table.set("blocks", columns, [len(held(request.request_id)[0]) for request in running])
+        return columns
+
+    def _prefix_hits(self, requests: list[Any]) -> list[int]:
+        """Tokens of each that the prefix cache holds now. vLLM's statistics must not count that we looked."""
+        manager = self._scheduler.kv_cache_manager
+        quiet = {name: value for name in SAYING if (value := getattr(manager, name, False))}
+        for name in quiet:
+            setattr(manager, name, False)
+        try:
+            return [manager.get_computed_blocks(request)[1] for request in requests]
+        finally:
+            for name, value in quiet.items():
+                setattr(manager, name, value)
+
+
+def _joined(running: Array, waiting: Array) -> Array:
+    """Both, one after the other."""
+    if len(running) and len(waiting):
+        return np.concatenate((running, waiting))
+    return running if len(running) else waiting
+
+
+def _sorted(scores: Array) -> bool:
+    """Whether the present order is that of the scores."""
+    return bool((scores[1:] >= scores[:-1]).all())
