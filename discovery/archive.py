@@ -19,6 +19,7 @@ from discovery.candidate import Candidate, Draft
 from discovery.errors import DiscoverError, UsageError
 from discovery.ledger import CallRecord
 from discovery.proposers.base import Answer, Call, Charge, Outcome, Request
+from discovery.proposers.thought import thought_in
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
@@ -30,6 +31,11 @@ AMENDED = "amended"
 """The event that holds a changed config."""
 CREATED = "created"
 """The event that ends the set-up of a run; without it the run never began."""
+BEFORE: dict[str, dict[str, Any]] = {
+    "run": {"champions": False},
+    "search": {"cells": 0.0, "bandit": False, "same_code": False},
+}
+"""What runs did before there was a setting for it: so they are resumed and replayed as they began."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
     "comparison",
@@ -128,7 +134,8 @@ class Archive:
     def config(self) -> dict[str, Any]:
         """The config in force: that of the start, or as it was last amended."""
         rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", AMENDED)
-        return dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
+        recorded = dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
+        return {**recorded, **{name: {**before, **recorded.get(name, {})} for name, before in BEFORE.items()}}
 
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
@@ -324,9 +331,17 @@ class Archive:
                 f"candidate {draft.number} in {self.path} came about as {recorded}, but this program and config ask"
                 f" for {draft.operator}: resume with the version that started the run ({self.meta()['version']})"
             )
-        answered = self.answer(draft.number)
-        source, cost = (answered.source, answered.cost) if answered else (None, 0.0)
-        return Candidate(draft, source, Verdict(verdict), detail, score, signature, cost)
+        train = self.evaluation(str(draft.number), "train")
+        judged = Candidate(
+            draft, None, Verdict(verdict), detail, score, signature, evaluations={"train": train} if train else {}
+        )
+        if (answered := self.answer(draft.number)) is None:
+            return judged
+        tokens = answered.input_tokens + answered.output_tokens
+        thought = thought_in(answered.text)
+        return replace(
+            judged, source=answered.source, cost=answered.cost, thought=thought, model=answered.model, tokens=tokens
+        )
 
     def add_evaluation(self, heuristic: str, split: str, evaluation: Evaluation) -> None:
         """Record an evaluation made outside the search."""

@@ -64,8 +64,10 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
     return archive
 
 
-def resolved(config: Config, problem: Problem) -> Config:
-    """The config with what depends on where and by what it is run: absolute paths, and the proposer's look-ahead.
+def resolved(config: Config, problem: Problem, *, begun: bool = False) -> Config:
+    """The config with what depends on where and by what it is run: absolute paths, look-ahead and weights.
+
+    `begun`: it is that of a run that has begun, whose operators are what they were.
 
     Raises:
         UsageError: the proposer does not fit the problem, or the operators chosen do not fit the proposer.
@@ -73,11 +75,12 @@ def resolved(config: Config, problem: Problem) -> Config:
     proposer = make_proposer(config.proposer, problem)  # so that what is wrong with it shows before anything is written
     asyncio.run(proposer.close())
     try:
-        weights_for(proposer.operators, config.search.operators)
+        weights = weights_for(proposer.operators, config.search.operators, proposer.weights)
     except ValueError as error:
         raise UsageError(str(error)) from error
     run = config.run.model_copy(update={"problem": absolute_spec(config.run.problem)})
-    search = config.search.model_copy(update={"lookahead": config.search.lookahead or proposer.lookahead})
+    chosen = {"lookahead": config.search.lookahead or proposer.lookahead}
+    search = config.search.model_copy(update=chosen if begun else {**chosen, "operators": weights})
     paths = {name: path.resolve() for name in ("cache", "run") if (path := getattr(config.proposer, name, None))}
     settings = config.proposer.model_copy(update=paths)
     return config.model_copy(update={"run": run, "search": search, "proposer": settings})

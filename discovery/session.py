@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from discovery.archive import Archive
+from discovery.asking import Asker
+from discovery.assemble import Measured, assemble
+from discovery.briefing import Briefing
 from discovery.budget import Budget, Spending
 from discovery.candidate import Candidate, Draft
 from discovery.config import Config
@@ -14,13 +17,14 @@ from discovery.develop import Developer, train_score
 from discovery.folders import source_of
 from discovery.leaderboard import SPLITS, leaderboard
 from discovery.ledger import Ledger
+from discovery.lessons import Lessons
 from discovery.loop import search
 from discovery.operators import weights_for
-from discovery.population import Population, Shape
+from discovery.population import Population
 from discovery.promotion import Promotion
-from discovery.proposers.base import AnswersWanted, Parent, Proposer
+from discovery.proposers.base import AnswersWanted, Proposer
 from discovery.proposers.make import make_proposer
-from discovery.proposers.replay import Recorded
+from discovery.proposers.replay import Recorded, Replay
 from discovery.proposers.settings import BatchProposer, ReplayProposer
 from evaluators.evaluate import Allowance
 from evaluators.statistics import compare
@@ -115,26 +119,25 @@ class _Session:
                 await Exchange(self.archive, self.config.proposer, function, phase)()
 
     async def population(self) -> Population:
-        """The starting population: seeds with their train scores, and the behaviour of every baseline."""
-        known: dict[str, str] = {}
-        seeds: list[Parent] = []
+        """The starting population, once every baseline is measured."""
         wanted = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
         bounds = self.bounds("train")
+        measured: list[Measured] = []
         for name, source in self.archive.baselines().items():
             await self.measure(name, source, "probe")
             await self.measure(name, source, "train")
             probe = self.archive.evaluation(name, "probe")
             train = self.archive.evaluation(name, "train")
             assert probe is not None and train is not None  # both were just measured
-            if probe.verdict is Verdict.ok:
-                known.setdefault(probe.signature, name)
-            score = train_score(train, bounds)
-            if name in wanted and score is not None:
-                seeds.append(Parent(source, score, name))
-        search = self.config.search
-        shape = Shape(**search.model_dump(include={"islands", "island_size", "tournament", "migration_every"}))
-        weights = weights_for(self.proposer.operators, search.operators)
-        return Population(seeds, shape=shape, weights=weights, seed=self.config.run.seed, known=known)
+            measured.append(Measured(name, source, probe, train, train_score(train, bounds), name in wanted))
+        return assemble(
+            self.config,
+            measured,
+            weights=weights_for(self.proposer.operators, self.config.search.operators),
+            functions=self.problem.entry.functions,
+            bounds=bounds,
+            classes=[instance.classes for instance in self.archive.instances("train")],
+        )
 
     async def search(self, population: Population) -> str:
         """The search itself; returns why it ended. Calls in flight are waited for, however it ends."""
@@ -143,15 +146,22 @@ class _Session:
         limits = self.config.budget.model_dump()
         budget = Budget(**limits, spent_seconds=self.archive.elapsed(), recorded=self.archive.committed())
         ledger = Ledger(self.archive, budget, self.observers.spending)
+        ask = Asker(proposer=self.proposer, journal=self.archive, ledger=ledger, seed=self.config.run.seed)
+        briefing = self.briefing()
+        lessons = Lessons(ask, briefing.reflection, every=self.proposer.lessons_every, lookahead=lookahead)
+
+        async def prompt(draft: Draft) -> str:
+            if isinstance(self.proposer, Replay):
+                return self.proposer.prompt(draft.number)
+            return briefing(draft, await lessons.before(draft.number))
+
         develop = Developer(
-            proposer=self.proposer,
+            ask=ask,
             evaluator=self.evaluator,
             journal=self.archive,
-            ledger=ledger,
-            duplicate_of=population.duplicate_of,
+            seen=population.seen,
             bounds=self.bounds("train"),
-            prompt=self.prompt,
-            seed=self.config.run.seed,
+            prompt=prompt,
             lookahead=lookahead,
         )
         promotion = Promotion(partial(self.measure, split="validation"), self.config.evaluation.promote)
@@ -164,7 +174,7 @@ class _Session:
                 journal,
                 budget,
                 lookahead=lookahead,
-                observers=(promotion, self.observers.candidate),
+                observers=(promotion, lessons.note, self.observers.candidate),
             )
             self.observers.phase("validation")
             await promotion.finish()
@@ -173,7 +183,7 @@ class _Session:
             ledger.close()
             if ledger.in_flight:
                 self.observers.phase(f"{ledger.in_flight} calls in flight, waiting for their answers (Ctrl-C: do not)")
-            await develop.drain()
+            await ask.drain()
         return reason
 
     async def finals(self) -> None:
@@ -209,20 +219,10 @@ class _Session:
     def bounds(self, split: str) -> tuple[float, ...]:
         return tuple(instance.bound for instance in self.archive.instances(split))
 
-    def prompt(self, draft: Draft) -> str:
-        """The text a model is asked with."""
-        import prompts.render  # jinja2: only for proposers that want a prompt
-
-        entry = self.problem.entry
-        facts = {
-            "brief": self.problem.brief,
-            "signature": entry.signature,
-            "arguments": entry.arguments,
-            "returns": entry.returns,
-            "companions": entry.companions,
-            "hints": self.problem.hints,
-        }
-        return prompts.render.render(draft.operator, facts, draft.parents, f"{self.config.run.seed}:{draft.number}")
+    def briefing(self) -> Briefing:
+        """What writes the prompts."""
+        edits = getattr(self.config.proposer, "edits", "whole")
+        return Briefing(self.problem, self.archive, seed=self.config.run.seed, edits=edits)
 
 
 @dataclass(frozen=True, slots=True)

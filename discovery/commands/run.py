@@ -54,7 +54,7 @@ def resume(name: str, settings: Sequence[str], *, as_json: bool) -> None:
     with Archive(run_folder(name), "append") as archive:
         config = Config.model_validate(archive.config)
         if settings:
-            config = resolved(amend(config, settings), load_problem(config.run.problem))
+            config = resolved(amend(config, settings), load_problem(config.run.problem), begun=True)
             archive.event(AMENDED, config.model_dump_json())
         _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)

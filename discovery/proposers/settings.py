@@ -105,7 +105,15 @@ class GeneticProposer(Section):
 
 
 class _Models(Section):
+    """What all who ask models share.
+
+    `edits`: whether an answer that changes a heuristic holds the whole file, or a `diff` to it. `lessons`: after so
+    many candidates each a call of its own draws a lesson from them, for later prompts; 0 for never.
+    """
+
     models: tuple[Model, ...] = Field(min_length=1)
+    edits: Literal["whole", "diff"] = "whole"
+    lessons: int = Field(50, ge=0)
 
     @model_validator(mode="before")
     @classmethod

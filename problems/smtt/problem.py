@@ -47,6 +47,11 @@ class TotalTardiness(Problem):
     splits = ("probe", "train", "validation", "test", "paper")
     best_baseline = "mddc"
     bounds = HERE / "bounds"
+    class_meanings = {
+        "hard": "due dates close together, about half of the jobs late at best",
+        "robust": "hardly any job late at best, so that every needless delay counts",
+        "regular": "all others",
+    }
     hints = (
         "Consider how the remaining slack of a job compares with its length.",
         "Consider what happens to the jobs that are bound to be late anyway.",

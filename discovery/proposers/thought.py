@@ -1,0 +1,28 @@
+"""The idea a model states in front of its code: kept with the candidate and shown in later prompts.
+
+Evolving the thought together with the code is what EoH (Liu et al., 2024, section 3) showed to save calls.
+"""
+
+from __future__ import annotations
+
+import re
+
+from evaluators.verdict import harmless
+
+LENGTH = 240
+"""Characters of an idea that are kept."""
+
+STATED = re.compile(r"^[\s#>*_-]*(?:idea|thought)\b[*_ ]*:[*_ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
+HEADING = re.compile(r"^\s*#")
+
+
+def thought_in(text: str) -> str:
+    """The idea in an answer, on one line: what it calls so, else the first sentence before its code; or nothing."""
+    before, fence, _ = text.replace("~~~", "```").partition("```")
+    if not fence:
+        return ""  # the text is the file itself, or holds no code
+    stated = STATED.search(before)
+    prose = stated[1] if stated else " ".join(line for line in before.splitlines() if not HEADING.match(line))
+    sentence = SENTENCE_END.split(prose.strip(), maxsplit=1)[0]
+    return harmless(sentence.strip("*_ "), LENGTH)
