@@ -27,7 +27,7 @@ def priority(p, d, t):
     ratio = helper(slack, SHARE)
     return np.where(slack > 0, ratio, p)
 '''
-STYLED = '''
+STYLED = """
 import numpy as num
 
 FRACTION = 1e3
@@ -38,7 +38,7 @@ def priority(p, due: "array", now=None) -> "array":
 
     r = weigh(left, FRACTION)
     return num.where(left > 0, r, p)
-'''
+"""
 KEPT = frozenset(("priority",))
 
 
