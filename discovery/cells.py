@@ -93,5 +93,6 @@ class Cells:
 
     def draw(self, rng: random.Random, without: Sequence[Parent]) -> Parent | None:
         """The best of a cell drawn evenly among those whose best is not one of `without`; None if there is no such."""
-        others = [elite for elite in self._elites.values() if elite not in without]
+        names = {parent.name for parent in without}
+        others = [elite for elite in self._elites.values() if elite.name not in names]
         return rng.choice(others) if others else None

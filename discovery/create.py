@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from discovery import __version__
 from discovery.archive import CREATED, Archive
+from discovery.champions import kept
 from discovery.config import Config
 from discovery.errors import UsageError
 from discovery.leaderboard import SPLITS
@@ -39,6 +40,9 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
             raise UsageError(
                 f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
             )
+    champions = kept(problem.name) if config.run.champions else {}
+    if config.run.champions:
+        phase(f"{len(champions)} champions of earlier runs")
     splits = []
     for split in SPLITS:
         phase(f"bounds of the {split} split")
@@ -55,9 +59,12 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
         python=platform.python_version(),
         numpy=version("numpy"),
         machine=platform.platform(),
+        champions=list(champions),
     )
     for heuristic in known.values():
         archive.add_baseline(heuristic.name, heuristic.source)
+    for name, source in champions.items():
+        archive.add_baseline(name, source)
     for split, instances, bounds in splits:
         archive.add_instances(split, instances, bounds)
     archive.event(CREATED)

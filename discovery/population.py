@@ -108,7 +108,8 @@ class Population:
         return self._cells.draw(rng, without)
 
     def _from_island(self, members: Sequence[Parent], rng: random.Random, without: Sequence[Parent]) -> Parent:
-        rivals = [member for member in members if member not in without]
+        names = {parent.name for parent in without}
+        rivals = [member for member in members if member.name not in names]
         return min(rng.sample(rivals, min(self._shape.tournament, len(rivals))), key=fitness)
 
     def _better(self, candidate: Candidate) -> int:
@@ -119,7 +120,7 @@ class Population:
     def _admit(self, island: int, newcomer: Parent) -> None:
         """Elitism: an island keeps its best, and of those tuned from one another only the best; else the shorter."""
         members = self._islands[island]
-        related = [member for member in members if _name(member) == _name(newcomer)]
+        related = [member for member in members if member.name == newcomer.name]
         if all(fitness(newcomer) < fitness(member) for member in related):
             members[:] = [member for member in members if member not in related]
             members.append(newcomer)
@@ -135,8 +136,3 @@ class Population:
 def drawable(weights: Mapping[str, float]) -> dict[str, float]:
     """The weights of the operators that are drawn: repairs wait for a failure."""
     return {name: weight for name, weight in weights.items() if name != REPAIR} or {"create": 1.0}
-
-
-def _name(member: Parent) -> str:
-    """What a heuristic is known by, whatever tuning has made of its numbers."""
-    return member.family or member.label

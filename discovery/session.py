@@ -120,7 +120,8 @@ class _Session:
 
     async def population(self) -> Population:
         """The starting population, once every baseline is measured."""
-        wanted = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
+        chosen = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
+        wanted = {*chosen, *self.champions}
         bounds = self.bounds("train")
         measured: list[Measured] = []
         for name, source in self.archive.baselines().items():
@@ -200,7 +201,7 @@ class _Session:
 
     def compare_on_test(self) -> None:
         """Record every tested heuristic's comparison with the baseline to beat, where there is one."""
-        rival = self.problem.best_baseline
+        rival = self.rival()
         rival_test = self.archive.evaluation(rival, "test") if rival else None
         if rival is None or rival_test is None or rival_test.verdict is not Verdict.ok:
             return
@@ -210,6 +211,18 @@ class _Session:
             if heuristic not in (*done, rival) and test is not None and test.verdict is Verdict.ok:
                 result = compare(test.costs, rival_test.costs, self.bounds("test"), rival)
                 self.archive.add_comparison(heuristic, "test", rival, result)
+
+    def rival(self) -> str | None:
+        """The baseline to beat: the problem's best, or a champion that is better on validation."""
+        best = self.problem.best_baseline
+        found = [best, *self.champions] if best else self.champions
+        rows = {row.heuristic: row.gap("validation") for row in leaderboard(self.archive) if row.heuristic in found}
+        return min(rows, key=rows.__getitem__, default=best) if self.champions else best
+
+    @property
+    def champions(self) -> list[str]:
+        """Champions of earlier runs that are baselines of this one; none in archives from before there were any."""
+        return list(self.archive.meta().get("champions", ()))
 
     async def measure(self, label: str, source: str, split: str) -> None:
         """Evaluate a heuristic on a split and record it, unless that is done already."""

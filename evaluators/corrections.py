@@ -23,8 +23,8 @@ def spent_on(attempt: int) -> float:
     """Which share of the whole error rate the test number `attempt` (from 1) of an open-ended series may use.
 
     1/(k(k + 1)): the shares of any number of tests add up to less than 1, so by Bonferroni's inequality the chance of
-    any false rejection stays below the whole rate, however many are tried in the end, and whatever the earlier ones
-    have shown (alpha spending, as in Foster and Stine, 2008, section 2).
+    any false rejection stays below the whole rate, however many are tried in the end. Holm's method cannot serve here:
+    it needs all p-values at once.
 
     Raises:
         ValueError: `attempt` is below 1.

@@ -152,9 +152,9 @@ def verdict_on(rows: Sequence[Row], run: str) -> str:
 
 
 def _instance_by_instance(result: dict[str, Any]) -> str:
-    wins, losses, p = result["wins"], result["losses"], result["wilcoxon_p"]
+    wins, losses, p = result["wins"], result["losses"], result["corrected_p"]
     side = "better" if wins > losses else "worse" if losses > wins else "neither better nor worse"
-    test = "" if p is None else f" (two-sided Wilcoxon p = {p:.1e})"
+    test = "" if p is None else f" (two-sided Wilcoxon p = {p:.1e}, corrected for all candidates tested)"
     return (
         f"Instance by instance it is more often {side}: {wins} won, {result['ties']} tied, {losses} lost"
         f" against {result['rival']}{test}."

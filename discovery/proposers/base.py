@@ -34,6 +34,11 @@ class Parent:
     family: str = ""
     fault: str = ""
 
+    @property
+    def name(self) -> str:
+        """What it is known by, whatever tuning has made of its numbers."""
+        return self.family or self.label
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -95,7 +95,7 @@ def test_a_candidate_knows_its_author_and_idea() -> None:
     """Model, tokens and the idea in front of the code come with the candidate, live and from a paid answer."""
     answer = Answer("Idea: use slack. Then more.\n```python\nx\n```", "x", "m", 10, 20)
     candidate = develop(Stage(paid=answer))
-    assert (candidate.model, candidate.tokens, candidate.thought) == ("m", 30, "use slack. Then more.")
+    assert (candidate.model, candidate.tokens, candidate.thought) == ("m", 30, "use slack.")
 
 
 def test_only_operators_that_want_one_get_a_prompt() -> None:

@@ -10,7 +10,7 @@ from discovery.repairs import WAITING, Repairs
 from discovery.seen import Seen
 from evaluators.verdict import Verdict
 
-SHAPE = Shape(islands=1, island_size=12, tournament=3, migration_every=100)
+SHAPE = Shape(islands=1, island_size=12, tournament=1, migration_every=100)
 SEEDS = [Parent("mdd source", 0.6, "mdd"), Parent("edd source", 50.0, "edd")]
 
 
