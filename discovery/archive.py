@@ -38,7 +38,7 @@ BEFORE: dict[str, dict[str, Any]] = {
 """What runs did before there was a setting for it: so they are resumed and replayed as they began."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
-    "comparison",
+    "report", "comparison",
 )  # fmt: skip
 
 
@@ -352,6 +352,8 @@ class Archive:
         measured = (json.dumps(evaluation.costs), evaluation.cpu_seconds, evaluation.signature)
         row = (heuristic, split, time.time(), evaluation.verdict, evaluation.detail, *measured)
         self._db.execute("INSERT INTO evaluation VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        reports = [(heuristic, split, name, value) for name, value in evaluation.reports.items()]
+        self._db.executemany("INSERT INTO report VALUES (?, ?, ?, ?)", reports)
 
     def evaluation(self, heuristic: str, split: str) -> Evaluation | None:
         """A recorded evaluation."""
@@ -363,7 +365,16 @@ class Archive:
         if not rows:
             return None
         verdict, detail, costs, cpu, signature = rows[0]
-        return Evaluation(Verdict(verdict), detail, tuple(json.loads(costs)), cpu, signature)
+        return Evaluation(
+            Verdict(verdict), detail, tuple(json.loads(costs)), cpu, signature, self._reports(heuristic, split)
+        )
+
+    def _reports(self, heuristic: str, split: str) -> dict[str, float]:
+        """What was recorded beside the costs; nothing in an archive from before there was a table for it."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'report'"):
+            return {}
+        query = "SELECT name, value FROM report WHERE heuristic = ? AND split = ? ORDER BY rowid"
+        return dict(self._rows(query, heuristic, split))
 
     def evaluated(self, split: str) -> list[str]:
         """The heuristics with a recorded evaluation on a split, earliest first."""

@@ -34,6 +34,11 @@ CREATE TABLE IF NOT EXISTS evaluation (
     costs TEXT NOT NULL, cpu_seconds REAL NOT NULL, signature TEXT NOT NULL,
     PRIMARY KEY (heuristic, split)
 );
+-- What a problem reports beside the cost of an evaluation.
+CREATE TABLE IF NOT EXISTS report (
+    heuristic TEXT NOT NULL, split TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (heuristic, split, name)
+);
 CREATE TABLE IF NOT EXISTS comparison (
     heuristic TEXT NOT NULL, split TEXT NOT NULL, rival TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (heuristic, split, rival)

@@ -14,23 +14,26 @@ from discovery.scoring import Score
 from evaluators.gaps import Gaps
 
 WIDE = 160
-"""Characters a table needs to show everything."""
+"""Characters a table needs to show everything but the figures that some problems report beside the gap."""
+REPORTS = 2
+"""How many of those a leaderboard shows: the first."""
 
 
 def console() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut in a file or pipe."""
     found = Console()
-    return found if found.is_terminal else Console(width=max(found.width, WIDE))
+    return found if found.is_terminal else Console(width=max(found.width, WIDE + 12 * REPORTS))
 
 
 def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     """Gaps are ratios of sums, in percent over the bound; the kind of bound is in the title.
 
-    Below `WIDE` characters the train gaps, classes and p-values are left out.
+    Below some `WIDE` characters the train gaps, classes and p-values are left out.
     """
     kinds = sorted({kind for row in rows for each in row.scores.values() for kind in each.bound_kinds})
     several = len({row.run for row in rows}) > 1
-    wide = width >= WIDE
+    reports = _reports(rows)
+    wide = width >= WIDE + 12 * len(reports)
     classes = _classes(rows) if wide else []
     splits = ("train", "validation", "test") if wide else ("validation", "test")
     rivals = sorted({row.comparison["rival"] for row in rows if row.comparison})
@@ -38,6 +41,8 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     caption = "gap: Σcost/Σbound − 1 · validation chooses, test only reports"
     if classes:
         caption += f" · {', '.join(classes)}: classes of test"
+    if reports:
+        caption += f" · {', '.join(reports)}: means over the instances of test"
     caption += f" · ms: CPU per instance · isolation: {', '.join(sorted({row.isolation for row in rows}))}"
     if rivals:
         caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
@@ -46,13 +51,14 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     for heading in (["run"] if several else []) + ["heuristic", "origin"]:
         table.add_column(heading, no_wrap=True)
     p_value = ["p"] if wide else []
-    for heading in (*splits, *classes, "w/t/l", *p_value, "ms"):
+    for heading in (*splits, *classes, *reports, "w/t/l", *p_value, "ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         cells = [row.run] if several else []
         cells += [row.heuristic, row.origin, *(_gap(row.gap(split)) for split in splits)]
         test = row.scores.get("test")
         cells += [_percent(test.classes.get(name) if test else None) for name in classes]
+        cells += [_optional(test.reports.get(name)) if test else "" for name in reports]
         cells += [_wins(row), *([_p(row)] if wide else []), _cpu(row)]
         table.add_row(*cells, style=None if row.origin == "baseline" else "bold")
     return table
@@ -81,6 +87,12 @@ def _classes(rows: Sequence[Row]) -> list[str]:
         if "test" in row.scores:
             names.update(dict.fromkeys(row.scores["test"].classes))
     return list(names) if len(names) > 1 else []
+
+
+def _reports(rows: Sequence[Row]) -> list[str]:
+    """The first figures that the problem reports beside the gap on the test split."""
+    names = (row.scores["test"].reports for row in rows if "test" in row.scores)
+    return list(next((each for each in names if each), {}))[:REPORTS]
 
 
 def _wins(row: Row) -> str:

@@ -20,20 +20,23 @@ ANSWER_SECONDS = 1.0
 
 
 def defined_functions(source: str) -> frozenset[str]:
-    """The functions of the protocol that a source defines at its top level; none if it is no Python.
+    """The functions of the protocol that a source defines for its users, or may define; none if it is no Python.
 
-    The source is read, not run: that happens behind the wall, where what is missing or broken gets its verdict.
+    The source is read, not run: whether `if BUDGET: def token_budget…` defines one, only a sealed process can tell.
     """
     try:
-        body = ast.parse(source).body
+        left: list[ast.AST] = [ast.parse(source)]
+        names: set[str] = set()
+        while left:
+            node = left.pop()
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+            else:
+                left += ast.iter_child_nodes(node)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
-    names: set[str] = set()
-    for node in body:
-        if isinstance(node, ast.FunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
     return frozenset(names & {*CORE, *EXTENSIONS})
 
 
@@ -58,9 +61,9 @@ class SealedPolicy:
         self._limits = limits
         self._restarts = restarts
         self._serves = restarts > 0
-        self.functions = defined_functions(source)
         self.faults = 0
         self._open()
+        self.functions = self._asked.functions
         if not self.functions:
             self.close()
             raise CandidateFault(Verdict.bad_source, f"defines no function of a policy: {', '.join(CORE)}")
@@ -93,7 +96,7 @@ class SealedPolicy:
 
     def _open(self) -> None:
         self._session = self._sandbox.open(self._source, self._limits)
-        self._asked = Asked(self._session.ask, self.functions)
+        self._asked = Asked(self._session.ask, self._session.defined((*CORE, *EXTENSIONS)))
 
     def _reopen(self) -> None:
         """Start afresh, if that is allowed once more; else every question finds the session ended."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,11 @@ FAMILIES = {
 WINDOWS = {"probe": 1, "train": 2, "validation": 2, "test": 4}
 """Windows of each family; in the order of time."""
 SPLITS = tuple(WINDOWS)
+FRESH = 8
+"""Windows of each family's trace that `fresh_split` draws."""
+START = 3600.0
+"""Seconds on the clock at the first arrival of a window: an engine has run for a while, and a rule must not live on
+the clock having just started, when the time it shows is how long somebody has waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +83,38 @@ def standard_split(name: str) -> Sequence[Instance]:
     return [generate(family, first + index, name, index) for family in FAMILIES for index in range(WINDOWS[name])]
 
 
-def generate(family: str, window: int, split: str = "window", index: int = 0) -> Instance:
-    """One window of a family's trace."""
+def fresh_split(seed: int) -> Sequence[Instance]:
+    """Windows like those of the splits, of traces that no split was cut from: one of each family for this `seed`."""
+    return [
+        generate(family, window, f"fresh-{seed}", window, seed=seed + 1, windows=FRESH)
+        for family in FAMILIES
+        for window in range(FRESH)
+    ]
+
+
+def generate(
+    family: str,
+    window: int,
+    split: str = "window",
+    index: int = 0,
+    *,
+    seed: int = 0,
+    windows: int = sum(WINDOWS.values()),
+) -> Instance:
+    """One window of a family's trace, which is as long as `windows` of them."""
     count = FAMILIES[family].requests
     level = list(FACTORS)[window % len(FACTORS)]
-    part = trace(family).select(np.arange(window * count, (window + 1) * count))
-    part = replace(part, arrival=part.arrival - part.arrival[0])
+    part = trace(family, seed, windows).select(np.arange(window * count, (window + 1) * count))
+    part = replace(part, arrival=part.arrival - part.arrival[0] + START)
     return instance_of(f"{split}-{family}-{level}-{index}", part, level, (family, level))
 
 
-@cache
-def trace(family: str) -> Workload:
-    """The whole trace, all windows, the same on every machine."""
+@lru_cache(maxsize=2 * len(FAMILIES))
+def trace(family: str, seed: int, windows: int) -> Workload:
+    """The whole trace, all windows, the same on every machine; that of the splits has seed 0."""
     kind = FAMILIES[family]
-    requests = kind.requests * sum(WINDOWS.values())
-    drawn = draw_agents(requests) if family == "agents" else load_workload(family, requests=requests)
+    requests = kind.requests * windows
+    drawn = draw_agents(requests, seed) if family == "agents" else load_workload(family, requests=requests, seed=seed)
     return drawn.scaled(kind.rate).clipped(max_prompt=kind.longest)
 
 

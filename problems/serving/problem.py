@@ -25,7 +25,15 @@ from problems.base import (
 )
 from problems.serving.bounding import least_times
 from problems.serving.costs import Objective, cost_of, figures
-from problems.serving.instances import SPLITS, CostVector, from_lists, settings_of, standard_split, traffic_of
+from problems.serving.instances import (
+    SPLITS,
+    CostVector,
+    fresh_split,
+    from_lists,
+    settings_of,
+    standard_split,
+    traffic_of,
+)
 from problems.serving.skeleton import skeleton
 
 HERE = Path(__file__).parent
@@ -104,6 +112,10 @@ class ServingProblem(Problem):
     def split(self, name: str) -> Sequence[Instance]:
         """Slices of synthetic traces, train before validation before test; see `instances`."""
         return standard_split(name)
+
+    def fresh(self, seed: int) -> Sequence[Instance]:
+        """Slices of other traces of the same families."""
+        return fresh_split(seed)
 
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
         """Lists of requests; the engine is the standard one, but for its KV blocks."""

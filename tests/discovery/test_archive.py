@@ -15,7 +15,7 @@ from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
 DRAFT = Draft(0, 2, "mutate", (Parent("source", 0.5, "mdd"),))
-TRAIN = Evaluation(Verdict.ok, "", (1.5, 0.1 + 0.2), 0.25, "sig")
+TRAIN = Evaluation(Verdict.ok, "", (1.5, 0.1 + 0.2), 0.25, "sig", {"late": 0.5, "early": 0.1 + 0.2})
 CANDIDATE = Candidate(DRAFT, "def f(): ...", Verdict.ok, "", 0.25, "sig", 0.5, {"train": TRAIN})
 
 
@@ -165,7 +165,7 @@ def test_an_interrupted_set_up_is_said_and_not_resumed(tmp_path: Path, mode: str
         Archive(tmp_path / "r", mode)  # type: ignore[arg-type]
 
 
-LATER_TABLES = ("call", "settled")
+LATER_TABLES = ("call", "settled", "report")
 """Tables that archives of earlier versions lack."""
 
 
@@ -186,6 +186,7 @@ def test_an_archive_of_an_earlier_version_is_read_and_gone_on_with(tmp_path: Pat
     age(tmp_path / "r")
     with Archive(tmp_path / "r", "read") as archive:
         assert (archive.committed(), archive.id, archive.open_requests()) == (1, "r", [])
+        assert archive.evaluation("0", "train") == replace(TRAIN, reports={})
         assert archive.query("SELECT name FROM sqlite_master WHERE name = 'call'") == []
     with Archive(tmp_path / "r", "append") as archive:
         assert archive.calls() == []

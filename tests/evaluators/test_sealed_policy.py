@@ -121,6 +121,17 @@ def test_a_source_without_a_policy_is_refused(sandbox: Sandbox, source: str) -> 
 
 
 def test_functions_are_found_by_reading() -> None:
-    """Definitions and assignments at the top level count, nothing else does."""
+    """Definitions and assignments outside of functions and classes count, nothing else does."""
     source = "hold = lambda view: 0\ndef chunk(view): return 1\nclass A:\n    def swap(view): return 2\n"
     assert defined_functions(source) == {"hold", "chunk"}
+    source = "if 2 > 1:\n    def chunk(view): return 1\nelse:\n    try:\n        hold = len\n    finally: pass\n"
+    assert defined_functions(source) == {"hold", "chunk"}
+
+
+def test_functions_are_those_that_are_there_once_the_file_has_run(sandbox: Sandbox) -> None:
+    """What is defined under a condition is a function if the condition holds, as in a search."""
+    source = (
+        "for name in ('hold', 'chunk'):\n    if name > 'd':\n        globals()[name] = len\nif 1 > 2:\n    swap = len\n"
+    )
+    with SealedPolicy(sandbox, source) as policy:
+        assert policy.functions == {"hold"}

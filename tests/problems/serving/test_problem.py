@@ -19,7 +19,7 @@ from evaluators.verdict import Verdict
 from problems.base import Array, Instance, InstanceError, InvalidDecision
 from problems.registry import load_problem
 from problems.serving.bounding import cacheable, least_times, never_preempts
-from problems.serving.instances import FAMILIES, SPLITS, generate, traffic_of
+from problems.serving.instances import FACTORS, FAMILIES, FRESH, SPLITS, START, generate, traffic_of
 from problems.serving.problem import COMPANIONS, Serving, ServingSlo
 from tests.problems.serving.lab import changed, policy, serve, small
 
@@ -280,3 +280,15 @@ def test_reports_come_with_the_baselines() -> None:
     reports = Serving().reports(instance, times(instance, policy("lpm")))
     assert 0 <= reports["attainment"] <= 1
     assert np.isfinite(list(reports.values())).all()
+
+
+def test_fresh_instances_are_others() -> None:
+    """A seed gives the same fresh instances twice; none is one of a split or of another seed, all start at START."""
+    fresh = Serving().fresh(0)
+    digests = {each.digest for each in fresh}
+    assert [each.digest for each in Serving().fresh(0)] == [each.digest for each in fresh]
+    assert len(digests) == len(fresh) == FRESH * len(FAMILIES)
+    assert not digests & {each.digest for name in SPLITS for each in Serving().split(name)}
+    assert not digests & {each.digest for each in Serving().fresh(1)}
+    assert {each["arrival"][0] for each in fresh} == {START}
+    assert {each.classes for each in fresh} == {(family, level) for family in FAMILIES for level in FACTORS}
