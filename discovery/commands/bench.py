@@ -25,18 +25,7 @@ from discovery.tables import console
 from engine_bridge.policy import ENGINES
 from evaluators.sandbox.supervisor import Sandbox
 
-SIMULATOR, TORCH = "sim", "torch"
-PROFILE = "h200-llama3-8b"
-"""The simulator's clock where nothing else is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What both engines do: who on which requests, checked."""
-
-    names: Sequence[str]
-    rates: Sequence[float | None]
-    concurrency: int | None
+SIMULATOR = "sim"
 
 
 def bench(
@@ -46,7 +35,7 @@ def bench(
     *,
     engine: str,
     slo: str | None,
-    profile: str | None,
+    profile: str,
     requests: int | None,
     seed: int,
     oracle: bool,
@@ -55,54 +44,48 @@ def bench(
     max_prompt: int | None,
     out: Path | None,
     as_json: bool,
-    options: EngineOptions | None = None,
-    concurrency: int | None = None,
 ) -> None:
     """Run all policies, print one table and, if asked to, write a report; exit code 1 if one never finishes."""
     check_engine(engine)
     if oracle and prediction_error is not None:
         raise UsageError("--oracle shows the true lengths, --prediction-error wrong ones; give one of them")
     wanted = parse_rates(rates)
-    if concurrency is not None and rates is not None:
-        raise UsageError("--concurrency sends a request when one finishes, --rate by the clock; give one of them")
     error = 0.0 if oracle else prediction_error
-    traffic = {"seed": seed, "error": error, "max_prompt": max_prompt}
-    asked = Asked(names, wanted, concurrency)
-    if engine == SIMULATOR:
-        scene = set_scene(
-            workload, requests=requests, slo=slo, profile=profile or PROFILE, blocks=blocks, **traffic
-        )  # fmt: skip
-        for rate in wanted:
-            scene.at(rate)
-        folder = None if out is None else make_folder(out)
-        simulate_all(asked, scene, seed, folder, as_json=as_json)
-        return
-    check_level(slo)
-    model = None if profile is None else find_profile(profile)
-    found = find_workload(workload, requests=requests or default_requests(workload), **traffic)
-    if concurrency is None:
-        for rate in wanted:
-            at_rate(found, rate)
-    folder = make_folder(out or Path("runs") / f"bench-{found.name}-{datetime.now():%Y%m%d-%H%M%S}")
-    measure_all(
-        asked, found, options or EngineOptions(), slo=slo, model=model, blocks=blocks, seed=seed, folder=folder,
-        as_json=as_json,
+    scene = set_scene(
+        workload, requests=requests, seed=seed, error=error, slo=slo, profile=profile, blocks=blocks,
+        max_prompt=max_prompt,
     )  # fmt: skip
+    for rate in wanted:
+        scene.at(rate)
+    folder = None if out is None else make_folder(out)
+    contenders = list({each.name: each for each in map(find_contender, names)}.values())
+    with ExitStack() as opened:
+        sealed = any(contender.sealed for contender in contenders)
+        sandbox = opened.enter_context(Sandbox()) if sealed else None
+        isolation = sandbox.tier.value if sandbox else None
+        for contender in contenders:
+            contender.check(engine, sandbox)
+        results = _run(contenders, scene, wanted, sandbox)
+    record = as_record(engine, scene, seed, isolation, results)
+    _show(engine, scene, isolation, results, record, as_json=as_json)
+    if folder is not None:
+        page = write_report(folder, scene, results, record, shlex.join(["discover", *sys.argv[1:]]))
+        typer.echo(f"wrote {page}", err=True)
+    _complain(results)
 
 
 def check_engine(name: str) -> None:
     """Refuse engines that there are not, or not yet.
 
     Raises:
-        UsageError: it is neither the simulator nor the embedded engine.
+        UsageError: it is not the simulator.
     """
-    known = (SIMULATOR, TORCH)
-    if name in known:
+    if name == SIMULATOR:
         return
     if name in ENGINES:
-        raise UsageError(f"--engine {name}: that engine cannot be benchmarked here; choose {' or '.join(known)}")
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {' or '.join(known)}"
+        raise UsageError(f"--engine {name}: that engine cannot be benchmarked yet; choose {SIMULATOR}")
+    nearest = difflib.get_close_matches(name, ENGINES, n=1, cutoff=0.4)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"choose {SIMULATOR}"
     raise UsageError(f"there is no engine '{name}'; {hint}")
 
 
