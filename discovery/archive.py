@@ -31,11 +31,15 @@ AMENDED = "amended"
 """The event that holds a changed config."""
 CREATED = "created"
 """The event that ends the set-up of a run; without it the run never began."""
+LEARNED = "learned"
+"""The event that holds what a search has learnt, when it ends: see `Population.learned`."""
 BEFORE: dict[str, dict[str, Any]] = {
     "run": {"champions": False},
     "search": {"cells": 0.0, "bandit": False, "same_code": False},
 }
 """What runs did before there was a setting for it: so they are resumed and replayed as they began."""
+BEFORE_MODELS = {"lessons": 0, "weakness": False, "reflection": False, "thoughts": False}
+"""The same, where the proposer asks models."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
     "report", "comparison",
@@ -135,11 +139,19 @@ class Archive:
         """The config in force: that of the start, or as it was last amended."""
         rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", AMENDED)
         recorded = dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
-        return {**recorded, **{name: {**before, **recorded.get(name, {})} for name, before in BEFORE.items()}}
+        before = dict(BEFORE)
+        if "models" in recorded.get("proposer", {}):
+            before["proposer"] = BEFORE_MODELS
+        return {**recorded, **{name: {**each, **recorded.get(name, {})} for name, each in before.items()}}
 
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
         self._insert("event", (time.time(), kind, storable(detail)))
+
+    def learned(self) -> dict[str, Any]:
+        """What the search had learnt when it last ended; nothing before it did."""
+        rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", LEARNED)
+        return dict(json.loads(rows[0][0])) if rows else {}
 
     def isolation(self) -> list[str]:
         """The tiers of isolation the run's sessions ran in."""

@@ -16,9 +16,6 @@ from evaluators.verdict import Verdict
 from evaluators.weakness import Loss, ahead, losses, worst_instance
 from problems.base import Array, Problem
 
-EXPLAINED = ("mutate", "crossover")
-"""Operators whose prompts say where parents lose, or who is ahead where."""
-
 
 class Bounded(Protocol):
     """An instance with its bound, as the archive has it."""
@@ -64,18 +61,29 @@ class Weakness:
 class Briefing:
     """Writes prompts. Of measurements it uses those on the train split only."""
 
-    def __init__(self, problem: Problem, journal: Journal, *, seed: int, edits: str) -> None:
-        """`edits`: whether answers shall be a `whole` file or a `diff`."""
+    def __init__(
+        self,
+        problem: Problem,
+        journal: Journal,
+        *,
+        seed: int,
+        edits: str = "whole",
+        thoughts: bool = True,
+        weakness: bool = True,
+        reflection: bool = True,
+    ) -> None:
+        """What is told, and how answers shall look: see `proposers.settings.ModelProposer`."""
         self._problem = problem
         self._journal = journal
         self._seed = seed
-        self._edits = edits
+        self._style: dict[str, Any] = {"edits": edits, "thoughts": thoughts, "reflection": reflection}
+        self._explained = {"mutate": weakness, "crossover": reflection}
         self._weakness: Callable[[str], Weakness | None] = lru_cache(maxsize=256)(self._weakness_of)
 
     def __call__(self, draft: Draft, lessons: str) -> str:
         """The prompt of a draft."""
         told: dict[str, Any] = {}
-        if draft.operator in EXPLAINED and draft.parents:
+        if self._explained.get(draft.operator) and draft.parents:
             first, *others = draft.parents
             if others:
                 told["duel"] = self._duel(first, others[0])
@@ -85,7 +93,7 @@ class Briefing:
 
         seed = f"{self._seed}:{draft.number}"
         return prompts.render.render(
-            draft.operator, self._facts, draft.parents, seed, edits=self._edits, lessons=lessons, **told
+            draft.operator, self._facts, draft.parents, seed, lessons=lessons, **self._style, **told
         )
 
     def reflection(self, attempts: Sequence[str], lessons: str) -> str:

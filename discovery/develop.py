@@ -48,9 +48,7 @@ class Developer:
         answer = await self.ask(draft, lambda: self.prompt(draft))
         candidate = await self._judge(draft, answer)
         tokens = answer.input_tokens + answer.output_tokens
-        return replace(
-            candidate, cost=answer.cost, thought=thought_in(answer.text), model=answer.model, tokens=tokens
-        )
+        return replace(candidate, cost=answer.cost, thought=thought_in(answer.text), model=answer.model, tokens=tokens)
 
     async def _judge(self, draft: Draft, answer: Answer) -> Candidate:
         source = answer.source

@@ -37,7 +37,7 @@ MODEL_WEIGHTS: Mapping[str, float] = {
 def weights_for(
     known: Sequence[str], chosen: Mapping[str, float], default: Mapping[str, float] = WEIGHTS
 ) -> dict[str, float]:
-    """The weights of the operators a proposer knows: those chosen, or the default if none was.
+    """The weights of the operators a proposer knows: those chosen, or the default, less those chosen to be 0.
 
     Raises:
         ValueError: a chosen operator is not known to the proposer, or no weight is above zero.
@@ -45,7 +45,8 @@ def weights_for(
     for name in chosen:
         if name not in known:
             raise ValueError(f"operator '{name}' is not known to this proposer; it knows {', '.join(known)}")
-    weights = {name: weight for name, weight in (chosen or default).items() if name in known and weight > 0}
+    wanted = chosen if any(chosen.values()) else {**default, **chosen}
+    weights = {name: weight for name, weight in wanted.items() if name in known and weight > 0}
     if not weights:
         raise ValueError(f"no operator has a weight above 0; give one to {', '.join(known)}")
     return weights

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from discovery.bandit import Adaptive
 from discovery.candidate import Candidate, Draft
@@ -90,6 +91,19 @@ class Population:
         if (candidate.draft.number + 1) % self._shape.migration_every == 0:
             self._migrate()
         return candidate
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What the search has learnt, as a record: how the bandits' arms stand, and who holds which cell."""
+        bandits = {"operators": self._adaptive.operators, "models": self._adaptive.models} if self._adaptive else {}
+        shares = {name: bandit.shares() for name, bandit in bandits.items() if bandit}
+        return {
+            **{name: {arm: asdict(share) for arm, share in arms.items()} for name, arms in shares.items()},
+            "cells": [
+                {"size": size, "strongest": strongest, "label": elite.label, "gap": elite.score}
+                for (size, strongest), elite in (self._cells.elites.items() if self._cells else ())
+            ],
+        }
 
     def _draft(self, number: int, operator: str, parents: Sequence[Parent]) -> Draft:
         island = number % self._shape.islands

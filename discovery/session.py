@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from discovery.archive import Archive
+from discovery.archive import LEARNED, Archive
 from discovery.asking import Asker
 from discovery.assemble import Measured, assemble
 from discovery.briefing import Briefing
@@ -32,6 +33,9 @@ from evaluators.verdict import Verdict
 from evaluators.workers import Evaluator, Workers
 from problems.base import Problem, digest
 from problems.registry import load_problem
+
+STYLE = {"edits", "thoughts", "weakness", "reflection"}
+"""The keys of a proposer that say how it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class _Session:
                 lookahead=lookahead,
                 observers=(promotion, lessons.note, self.observers.candidate),
             )
+            self.archive.event(LEARNED, json.dumps(population.learned))
             self.observers.phase("validation")
             await promotion.finish()
         finally:
@@ -234,8 +239,8 @@ class _Session:
 
     def briefing(self) -> Briefing:
         """What writes the prompts."""
-        edits = getattr(self.config.proposer, "edits", "whole")
-        return Briefing(self.problem, self.archive, seed=self.config.run.seed, edits=edits)
+        style = self.config.proposer.model_dump(include=STYLE)  # nothing, where no model is asked
+        return Briefing(self.problem, self.archive, seed=self.config.run.seed, **style)
 
 
 @dataclass(frozen=True, slots=True)

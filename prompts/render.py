@@ -85,6 +85,8 @@ def render(
     seed: str,
     *,
     edits: str = "whole",
+    thoughts: bool = True,
+    reflection: bool = True,
     lessons: str = "",
     weakness: Weakness = UNKNOWN,
     duel: str = "",
@@ -93,20 +95,23 @@ def render(
 
     `facts`: brief, signature, arguments, returns and hints of the problem; `parents` are shown without the module's
     docstring, which tells of their origin; `seed` draws the hint. `edits`: whether the answer shall be a `whole` file
-    or a `diff` to the first parent. `weakness` is the first parent's; `duel` says who of two parents is ahead where.
+    or a `diff` to the first parent; `thoughts`: whether it shall state its idea; `reflection`: whether a crossover
+    shall first say what is good about its parents. `weakness` is the first parent's; `duel` says who of two is ahead
+    where.
     """
     shown = [
         {
             "score": parent.score,
             "source": without_docstring(parent.source),
-            "thought": parent.thought,
+            "thought": parent.thought if thoughts else "",
             "fault": parent.fault,
         }
         for parent in parents
     ]
     hint = random.Random(seed).choice(facts["hints"] or ("",))
-    told = {"edits": edits, "lessons": lessons, "weakness": weakness, "duel": duel}
-    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, variety=hint, **told)
+    style = {"edits": edits, "thoughts": thoughts, "reflection": reflection}
+    told = {"variety": hint, "lessons": lessons, "weakness": weakness, "duel": duel}
+    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, **style, **told)
 
 
 def render_reflection(facts: Mapping[str, Any], attempts: Sequence[str], lessons: str) -> str:

@@ -13,15 +13,18 @@ LENGTH = 240
 """Characters of an idea that are kept."""
 
 STATED = re.compile(r"^[\s#>*_-]*(?:idea|thought)\b[*_ ]*:[*_ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+CODE = re.compile(r"```|~~~|^[ \t]*<{5,9} ?SEARCH", re.MULTILINE)
+"""Where a block or an edit begins."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
 HEADING = re.compile(r"^\s*#")
 
 
 def thought_in(text: str) -> str:
     """The idea in an answer, on one line: what it calls so, else the first sentence before its code; or nothing."""
-    before, fence, _ = text.replace("~~~", "```").partition("```")
-    if not fence:
+    code = CODE.search(text)
+    if code is None:
         return ""  # the text is the file itself, or holds no code
+    before = text[: code.start()]
     stated = STATED.search(before)
     prose = stated[1] if stated else " ".join(line for line in before.splitlines() if not HEADING.match(line))
     sentence = SENTENCE_END.split(prose.strip(), maxsplit=1)[0]

@@ -21,6 +21,13 @@ def test_the_idea_is_the_sentence_in_front_of_the_code(before: str, thought: str
     assert thought_in(before + CODE) == thought
 
 
+def test_an_idea_stands_in_front_of_edits_too() -> None:
+    """Edits need no fence around them; the idea ends where they begin."""
+    edits = "<<<<<<< SEARCH\n    return d\n=======\n    return p\n>>>>>>> REPLACE\n"
+    assert thought_in(f"Idea: shortest first.\n{edits}") == "shortest first."
+    assert thought_in(f"Shortest first\n\n{edits}") == "Shortest first"
+
+
 def test_a_file_without_prose_states_no_idea() -> None:
     """An answer that is the file itself has no sentence in front of it."""
     assert thought_in("def priority(p, d, t):\n    return d\n") == ""
