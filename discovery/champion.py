@@ -76,14 +76,21 @@ def try_out(archive: Archive, label: str, *, seed: int, attempt: int, phase: Cal
     """Evaluate a candidate and every baseline on fresh instances; `attempt`: the trial's number for its problem.
 
     Raises:
-        UsageError: the candidate has no source, fails, or the problem cannot draw fresh instances.
+        UsageError: it is no candidate, has no source or fails, or there is no baseline to beat.
+        ProblemError: the problem cannot draw fresh instances.
     """
+    baselines = archive.baselines()
+    if label in baselines or not baselines:
+        what = (
+            f"'{label}' is a baseline itself" if baselines else f"run '{archive.folder.name}' has no baseline to beat"
+        )
+        raise UsageError(f"{what}; accept judges a candidate against baselines: name one, as RUN/NUMBER")
     config = Config.model_validate(archive.config)
     problem = load_problem(config.run.problem)
     instances = problem.fresh(seed)
     phase(f"bounds of {len(instances)} fresh instances")
     bounds = bounds_of(problem, instances)
-    sources = {label: source_of(archive, label), **archive.baselines()}
+    sources = {label: source_of(archive, label), **baselines}
     found: dict[str, Evaluation] = {}
     with Sandbox(min_tier=config.evaluation.min_isolation) as sandbox:
         for name, source in sources.items():

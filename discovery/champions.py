@@ -17,8 +17,22 @@ def kept(problem: str, folder: Path = CHAMPIONS) -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / problem).glob("*.py"))}
 
 
+def chosen(problem: str, folder: Path = CHAMPIONS) -> dict[str, str]:
+    """The champions of a problem, for a run that is to start from them.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found = kept(problem, folder)
+    if not found:
+        raise UsageError(
+            f"run.champions: '{folder / problem}' holds no champion yet; `discover accept CANDIDATE` puts one there"
+        )
+    return found
+
+
 def keep(problem: str, name: str, source: str, record: dict[str, Any], folder: Path = CHAMPIONS) -> Path:
-    """Write an accepted champion to `folder`/PROBLEM: its source, and the `record` of where it comes from.
+    """Write an accepted champion to `folder`/PROBLEM: its source, its run's config, and the `record` of all about it.
 
     Raises:
         UsageError: it is there already.
@@ -27,9 +41,45 @@ def keep(problem: str, name: str, source: str, record: dict[str, Any], folder: P
     if path.exists():
         raise UsageError(f"'{path}' exists: this champion is kept already")
     path.parent.mkdir(parents=True, exist_ok=True)
-    (path.parent / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    commands = how_to_reproduce(path, record)
+    path.with_suffix(".json").write_text(json.dumps({**record, "reproduce": commands}, indent=2) + "\n", "utf-8")
+    path.with_suffix(".toml").write_text(as_toml(record["config"]), "utf-8")
     path.write_text(source, encoding="utf-8")
     return path
+
+
+def how_to_reproduce(path: Path, record: dict[str, Any]) -> dict[str, str]:
+    """Commands that make a champion's figures again; its search comes out the same where the proposer is offline."""
+    problem, trial = record["config"]["run"]["problem"], record["trial"]
+    rivals = " ".join(each["rival"] for each in trial["against"])
+    return {
+        "search": f"discover run {path.with_suffix('.toml').as_posix()}",
+        "test": f"discover evaluate {path.as_posix()} --problem {problem} --split test",
+        "trial": f"discover compare {path.as_posix()} {rivals} --problem {problem} --split fresh:{trial['seed']}"
+        " --by ratio",
+    }
+
+
+def as_toml(config: dict[str, Any]) -> str:
+    """A config as TOML; what is None is left out, as TOML has no word for it, and the run's name, which is taken."""
+    sections = []
+    for title, section in config.items():
+        lines = [
+            f"{name} = {_value(value)}"
+            for name, value in section.items()
+            if value is not None and (title, name) != ("run", "name")
+        ]
+        sections.append("\n".join([f"[{title}]", *lines]) + "\n")
+    return "\n".join(sections)
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it: as JSON does, but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(each) for each in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def trials(problem: str, folder: Path = CHAMPIONS) -> list[dict[str, Any]]:
@@ -43,15 +93,26 @@ def trials(problem: str, folder: Path = CHAMPIONS) -> list[dict[str, Any]]:
     try:
         return [json.loads(line) for line in lines]
     except ValueError as error:
-        raise DiscoverError(f"{path} is damaged ({error}); restore it: it says how many candidates were tried") from None
+        raise DiscoverError(
+            f"{path} is damaged ({error}); restore it: it says how many candidates were tried"
+        ) from None
 
 
 def attempt(problem: str, run: str, candidate: str, seed: int, folder: Path = CHAMPIONS) -> int:
-    """The number of a trial among all of its problem, from 1; one that is made again keeps its number."""
+    """The number of a trial among all of its problem, from 1; one that is made again keeps its number.
+
+    Raises:
+        UsageError: another candidate was tried with that seed, so that its instances are not fresh any more.
+    """
     known = trials(problem, folder)
     for number, each in enumerate(known, 1):
         if (each["run"], each["candidate"], each["seed"]) == (run, candidate, seed):
             return number
+        if each["seed"] == seed:
+            raise UsageError(
+                f"--seed {seed}: {each['run']}/{each['candidate']} was tried on the instances of this seed; leave"
+                " --seed out, and one is drawn"
+            )
     return len(known) + 1
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from discovery import __version__
 from discovery.archive import CREATED, Archive
-from discovery.champions import kept
+from discovery.champions import chosen
 from discovery.config import Config
 from discovery.errors import UsageError
 from discovery.leaderboard import SPLITS
@@ -40,9 +40,7 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
             raise UsageError(
                 f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
             )
-    champions = kept(problem.name) if config.run.champions else {}
-    if config.run.champions:
-        phase(f"{len(champions)} champions of earlier runs")
+    champions = chosen(problem.name) if config.run.champions else {}
     splits = []
     for split in SPLITS:
         phase(f"bounds of the {split} split")

@@ -1,4 +1,4 @@
-"""The commands run, resume and leaderboard."""
+"""The commands run, resume and replay."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from discovery.archive import AMENDED, Archive, shown
-from discovery.folders import latest_run, run_folder
-from discovery.leaderboard import Row, leaderboard
-from discovery.output import print_json
-from discovery.tables import console, leaderboard_table
+from discovery.commands.leaderboard import print_leaderboard
+from discovery.commands.operators import print_report
+from discovery.folders import run_folder
+from discovery.leaderboard import Row
+from discovery.search_report import search_report
+from discovery.tables import console
 
 if TYPE_CHECKING:
     from discovery.config import Config
@@ -69,24 +71,6 @@ def _start(config: Config, stem: str, *, as_json: bool) -> None:
     _report(archive.folder.as_posix(), as_json=as_json)
 
 
-def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> list[Row]:
-    """Print the leaderboards of some runs, one table per problem; returns their rows."""
-    rows: list[Row] = []
-    for folder in dict.fromkeys(run_folder(name) for name in names) or [latest_run()]:
-        with Archive(folder, "read") as archive:
-            rows += leaderboard(archive, limit)
-    rows.sort(key=lambda row: row.gap("validation"))
-    if not rows:
-        typer.echo("nothing was validated yet; `discover resume RUN` goes on", err=True)
-    if as_json:
-        print_json([row.as_json() for row in rows])
-        return rows
-    out = console()
-    for problem in dict.fromkeys(row.problem for row in rows):
-        out.print(leaderboard_table([row for row in rows if row.problem == problem], out.width))
-    return rows
-
-
 def _see_through(archive: Archive, config: Config) -> None:
     """Run to the end of the budget; whatever stops it earlier says how to go on."""
     from discovery.progress import Progress
@@ -120,6 +104,8 @@ def _see_through(archive: Archive, config: Config) -> None:
 def _report(folder: str, *, as_json: bool) -> None:
     rows = print_leaderboard([folder], 10, as_json=as_json)
     if not as_json:
+        with Archive(run_folder(folder), "read") as archive:
+            print_report(search_report(archive), console())
         typer.echo(verdict_on(rows, shown(run_folder(folder))))
 
 
