@@ -9,6 +9,7 @@ from typing import Protocol
 
 from discovery.budget import BudgetSpent
 from discovery.candidate import Draft
+from discovery.operators import REFLECT
 from discovery.proposers.base import Answer, Proposer, ProposerError, Request
 from discovery.proposers.base import Ledger as Calls
 
@@ -73,7 +74,7 @@ class Asker:
             self._failures.append(failure)
 
     async def _ask(self, draft: Draft, prompt: Callable[[], Awaitable[str]]) -> Answer:
-        text = await prompt() if draft.operator in self.proposer.prompted else ""
+        text = await prompt() if draft.operator in (*self.proposer.prompted, REFLECT) else ""
         request = Request(draft.number, self.seed, draft.operator, draft.parents, text, draft.model)
         self.journal.add_request(draft, request)
         answer = await self.proposer.propose(request, self.ledger)

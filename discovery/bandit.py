@@ -54,7 +54,7 @@ class Bandit:
         chances = []
         for arm in arms.values():
             good = PRIOR * mean + arm.reward
-            theta = rng.betavariate(good, max(PRIOR + arm.pulls - good, 1e-9))
+            theta = max(rng.betavariate(good, max(PRIOR + arm.pulls - good, 1e-9)), 1e-9)  # which may be 0 by underflow
             chances.append(arm.weight * theta / self._price(arm))
         return rng.choices(list(arms), weights=chances)[0]
 

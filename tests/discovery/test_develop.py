@@ -66,11 +66,16 @@ def develop(stage: Stage, known: dict[str, int] | None = None, lookahead: int = 
     seen = Seen()
     for signature, number in (known or {}).items():
         seen.note(Candidate(Draft(number, 0, "create", ()), None, Verdict.ok, "", 1.0, signature))
+    return asyncio.run(developer(stage, seen, lookahead)(DRAFT))
+
+
+def developer(stage: Stage, seen: Seen, lookahead: int = 4) -> Developer:
+    """A developer on a stage."""
 
     async def prompt(draft: Draft) -> str:
         return "prompt"
 
-    developer = Developer(
+    return Developer(
         ask=Asker(proposer=stage, journal=stage, ledger=stage, seed=1),  # type: ignore[arg-type]
         evaluator=stage,
         journal=stage,
@@ -79,7 +84,6 @@ def develop(stage: Stage, known: dict[str, int] | None = None, lookahead: int = 
         prompt=prompt,
         lookahead=lookahead,
     )
-    return asyncio.run(developer(DRAFT))
 
 
 def test_journal_first_then_the_cascade() -> None:

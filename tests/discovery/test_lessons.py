@@ -19,7 +19,7 @@ class Stage:
 
     paid: dict[int, Answer] = field(default_factory=dict)
     asked: list[Request] = field(default_factory=list)
-    prompted: tuple[str, ...] = ("reflect",)
+    prompted: tuple[str, ...] = ("mutate",)
     failure: Exception | None = None
 
     def __post_init__(self) -> None:
