@@ -228,6 +228,35 @@ def accept(
 
 
 @app.command()
+def study(
+    configs: Annotated[
+        list[str], typer.Argument(help="TOML files, or names of shipped configs; the first is the base.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key in every arm: budget.candidates=200"),
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", metavar="NAME: KEY=VALUE…", help="Also with these keys: 'one island: search.islands=1'"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 5,
+    name: Annotated[
+        str | None, typer.Option(help="Folder below runs/studies; default: the first config's name.")
+    ] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Also with each operator and part off, one by one.")] = False,
+    shapes: Annotated[bool, typer.Option("--shapes", help="Also as best-of-N and as greedy (1+1) search.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The same task with several settings and seeds: a table and a plot of best gap against calls."""
+    from discovery.commands.study import study
+
+    study(
+        configs, settings or [], arm or [], seeds=seeds, name=name, ablate=ablate, shapes=shapes, as_json=as_json
+    )  # fmt: skip
+
+
+@app.command()
 def bench(
     policies: Annotated[
         list[str], typer.Argument(help="Baselines' names, policy files, RUN/NUMBER or PROBLEM:HEURISTIC.")
