@@ -45,7 +45,6 @@ class Told:
 
     name: str
     meaning: str
-    share: float
     gap: float
     rival_gap: float | None
 
@@ -141,7 +140,7 @@ class Briefing:
         return Weakness(classes, "" if worst is None else self._described(worst, costs[worst]))
 
     def _told(self, loss: Loss) -> Told:
-        return Told(loss.name, self._meaning(loss.name), loss.share, loss.gap, loss.rival_gap)
+        return Told(loss.name, self._meaning(loss.name), loss.gap, loss.rival_gap)
 
     def _meaning(self, name: str) -> str:
         return self._problem.class_meanings.get(name, "")

@@ -43,7 +43,7 @@ class Weakness(Protocol):
 
     @property
     def losses(self) -> Sequence[Any]:
-        """The classes in which it loses most: name, meaning, share, gap and rival_gap, in percent."""
+        """The classes in which it loses most: name, meaning, gap and rival_gap, in percent."""
 
     @property
     def worst(self) -> str:
