@@ -12,7 +12,7 @@ from evaluators.verdict import harmless
 LENGTH = 240
 """Characters of an idea that are kept."""
 
-STATED = re.compile(r"^[\s#>*_-]*(?:idea|thought)\b[*_ ]*:[*_ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+STATED = re.compile(r"^[\s#>*_-]*(?:idea|thought)\b[*_ ]*:[*_\s]*([^\s*_].*)$", re.IGNORECASE | re.MULTILINE)
 CODE = re.compile(r"```|~~~|^[ \t]*<{5,9} ?SEARCH", re.MULTILINE)
 """Where a block or an edit begins."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")

@@ -11,6 +11,7 @@ CODE = "\n```python\ndef priority(p, d, t):\n    return d\n```\n"
         ("Idea: urgent jobs first, short ones among them.", "urgent jobs first, short ones among them."),
         ("The first is better.\n\n**Idea:** weigh slack by length.", "weigh slack by length."),
         ("- *Idea*: weigh slack.\nIt is good.", "weigh slack."),
+        ("\n**Idea:**\nWeigh slack by length. It is good.", "Weigh slack by length."),
         ("### What I do\nLet long jobs wait. They cost more.", "Let long jobs wait."),
         ("A ratio p/d of e.g. 1.5 works. So take it.", "A ratio p/d of e.g. 1.5 works."),
         ("", ""),
