@@ -73,13 +73,13 @@ def arms_of(
     found: list[Arm] = []
     for each in configs:
         config, stem = load_config(each, settings)
-        changes = {"": (), **dict(map(_own, own))}
+        changes: list[tuple[str, tuple[str, ...]]] = [("", ()), *map(_own, own)]
         if ablate:
-            changes |= {f"without {part}": (setting,) for part, setting in _parts(config).items()}
+            changes += [(f"without {part}", (setting,)) for part, setting in _parts(config).items()]
         if shapes:
             quiet = ("proposer.lessons=0",) if isinstance(config.proposer, ModelProposer) else ()
-            changes |= {name: (*shape, *quiet) for name, shape in SHAPES.items()}
-        for change, overrides in changes.items():
+            changes += [(name, (*shape, *quiet)) for name, shape in SHAPES.items()]
+        for change, overrides in changes:
             name = change if change and len(configs) == 1 else f"{stem} {change}".strip()
             found.append(Arm(name, each, (*settings, *overrides)))
     names = [arm.name for arm in found]
