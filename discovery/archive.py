@@ -40,6 +40,8 @@ BEFORE: dict[str, dict[str, Any]] = {
 """What runs did before there was a setting for it: so they are resumed and replayed as they began."""
 BEFORE_MODELS = {"lessons": 0, "weakness": False, "reflection": False, "thoughts": False}
 """The same, where the proposer asks models."""
+BEFORE_LEVEL = 0.95
+"""Of intervals, before they said so."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
     "report", "comparison",
@@ -403,7 +405,7 @@ class Archive:
     def comparisons(self, split: str) -> dict[str, Any]:
         """The stored comparisons of a split by heuristic."""
         rows = self._rows("SELECT heuristic, result FROM comparison WHERE split = ?", split)
-        return {heuristic: json.loads(result) for heuristic, result in rows}
+        return {heuristic: {"level": BEFORE_LEVEL, **json.loads(result)} for heuristic, result in rows}
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Any query; rows as dictionaries."""

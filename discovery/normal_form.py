@@ -50,9 +50,13 @@ class Form:
     size: int
 
 
+LONGEST = 1 << 16
+"""Characters of a file that is looked at; longer ones are no heuristics, and would take seconds."""
+
+
 @lru_cache(maxsize=512)
 def form_of(source: str, kept: frozenset[str] = frozenset()) -> Form | None:
-    """The normal form of a file; None for what is no Python, or nested to no end.
+    """The normal form of a file; None for what is no Python, nested to no end, or longer than 64 K characters.
 
     Files have one form if they differ only in comments, layout, docstrings, annotations of functions, and the names
     they choose: those that a file binds are numbered in order of appearance. Not renamed are names in `kept` (the entry
@@ -60,6 +64,8 @@ def form_of(source: str, kept: frozenset[str] = frozenset()) -> Form | None:
     written (1e3, 1000.0) does not matter, whether it is whole (1, 1.0) does. Files of one form decide alike; files that
     decide alike may differ in form. A file that may look at its own names or text has a form of its own.
     """
+    if len(source) > LONGEST:
+        return None
     try:
         tree = ast.parse(source)
         writer = _Writer(set(kept))

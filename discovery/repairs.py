@@ -25,6 +25,8 @@ REPAIRABLE = frozenset(
     )
 )
 """Verdicts whose text says what to change."""
+LONGEST = 20_000
+"""Characters of a file that a prompt can hold; longer ones are not repaired."""
 WAITING = 3
 """Failures that are kept on each island; older ones are given up."""
 
@@ -41,6 +43,8 @@ class Repairs:
         """Keep a candidate that failed in a way that may be mended."""
         draft = candidate.draft
         if candidate.source is None or candidate.verdict not in REPAIRABLE or draft.operator == REPAIR:
+            return
+        if len(candidate.source) > LONGEST:
             return
         if candidate.detail.startswith(SAME_CODE):
             return  # the first of that code had its chance

@@ -56,7 +56,7 @@ def compare(
     if bound.sum() > 0:
         middle = float(100 * difference.sum() / bound.sum())
         sampled = np.concatenate(list(_resampled(difference, bound, level)))
-        tail = (1 - level) / 2
+        tail = round((1 - level) / 2, 12)  # .025 and not a little more: what was recorded before comes out again
         low, high = (float(value) for value in np.quantile(sampled, (tail, 1 - tail)))
     return Comparison(
         rival=rival,

@@ -11,8 +11,10 @@ from evaluators.verdict import harmless
 
 LENGTH = 240
 """Characters of an idea that are kept."""
+LOOKED_AT = 10_000
+"""Characters of an answer in which one is looked for."""
 
-STATED = re.compile(r"^[\s#>*_-]*(?:idea|thought)\b[*_ ]*:[*_\s]*([^\s*_].*)$", re.IGNORECASE | re.MULTILINE)
+STATED = re.compile(r"^[ \t#>*_-]*(?:idea|thought)\b[*_ ]*:[*_\s]*([^\s*_].*)$", re.IGNORECASE | re.MULTILINE)
 CODE = re.compile(r"```|~~~|^[ \t]*<{5,9} ?SEARCH", re.MULTILINE)
 """Where a block or an edit begins."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*])")
@@ -24,7 +26,7 @@ def thought_in(text: str) -> str:
     code = CODE.search(text)
     if code is None:
         return ""  # the text is the file itself, or holds no code
-    before = text[: code.start()]
+    before = text[: min(code.start(), LOOKED_AT)]
     stated = STATED.search(before)
     prose = stated[1] if stated else " ".join(line for line in before.splitlines() if not HEADING.match(line))
     sentence = SENTENCE_END.split(prose.strip(), maxsplit=1)[0]

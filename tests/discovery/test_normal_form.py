@@ -148,6 +148,11 @@ def test_what_is_no_program_has_none() -> None:
         assert form_of(text) is None
 
 
+def test_what_is_far_too_long_is_not_looked_at() -> None:
+    """Megabytes of code would keep the loop waiting for seconds, only to be refused by the sandbox anyway."""
+    assert form_of("x = 1\n" * 100_000) is None
+
+
 def test_size_counts_code_and_not_comments() -> None:
     """The size is that of the syntax tree."""
     plain, commented = form_of("x = 1 + 2"), form_of('"""Long."""\n# longer\nx = 1 + 2  # longest')

@@ -1,5 +1,6 @@
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,13 @@ def test_only_what_says_what_to_change_is_repaired(verdict: Verdict) -> None:
     """Good ones, twins and those without a reason a model could act on are not."""
     people = population({"repair": 1.0})
     people.tell(failed(0, verdict))
+    assert people.ask(1).operator == "create"
+
+
+def test_what_no_prompt_can_hold_is_not_repaired() -> None:
+    """Ten megabytes of code are one failure, not the next prompt."""
+    people = population({"repair": 1.0})
+    people.tell(replace(failed(0), source="x" * 10_000_000))
     assert people.ask(1).operator == "create"
 
 
