@@ -11,11 +11,13 @@ from typing import Any
 
 from discovery.archive import Archive, OpenRequest, storable
 from discovery.errors import UsageError
+from discovery.folders import source_of
 from discovery.proposers.base import Answer, Charge
-from discovery.proposers.completion import Completion, Unusable, code_in, credible
+from discovery.proposers.completion import Completion, Unusable, credible, source_in
+from discovery.proposers.edits import has_edits
 from discovery.proposers.settings import Model
 
-MARK = re.compile(r"^# (Request|Answer) (\d{1,9}) · ([0-9a-f]{6})[ \t]*\r?$", re.MULTILINE)
+MARK = re.compile(r"^# (Request|Answer) (-?\d{1,9}) · ([0-9a-f]{6})[ \t]*\r?$", re.MULTILINE)
 INTRODUCTION = """\
 <!-- {count} open requests of run {run}. Write each answer below its line "# Answer …"; leave those lines as they are.
      What you leave empty stays open. Then: discover answer {run} FILE -->
@@ -84,7 +86,8 @@ def take(archive: Archive, text: str, models: Sequence[Model], function: str, *,
             _take_result(archive, each, models, function, report)
         else:
             call = archive.open_call(each.number)
-            archive.add_answer(each.number, Answer(each.body, code_in(each.body, function), by, call=call))
+            source = source_in(each.body, function, _base(archive, each.number, each.body))
+            archive.add_answer(each.number, Answer(each.body, source, by, call=call))
             report.taken.append(each.number)
     return report
 
@@ -112,7 +115,9 @@ def _take_result(archive: Archive, given: Given, models: Sequence[Model], functi
     else:
         if ended:
             call = archive.open_call(given.number) or archive.repeat(call)
-        archive.add_answer(given.number, completion.answer(model, function, call.most, call=call, seconds=0.0))
+        base = _base(archive, given.number, completion.text)
+        answer = completion.answer(model, function, call.most, base=base, call=call, seconds=0.0)
+        archive.add_answer(given.number, answer)
         report.taken.append(given.number)
         report.failed.pop(given.number, None)
 
@@ -173,6 +178,12 @@ def _sections(text: str, archive: Archive) -> Iterator[Given]:
 
 def _token(archive: Archive, number: int) -> str:
     return hashlib.sha256(f"{archive.id}:{number}:{archive.prompt(number)}".encode()).hexdigest()[:6]
+
+
+def _base(archive: Archive, number: int, text: str) -> str | None:
+    """The file that the edits in an answer change, if it holds any: that of the request's first parent."""
+    asked = archive.asked(number) if has_edits(text) else None
+    return source_of(archive, asked[1][0]) if asked and asked[1] else None
 
 
 def _model(models: Iterable[Model], body: Any) -> Model:

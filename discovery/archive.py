@@ -20,6 +20,7 @@ from discovery.engine_scores import EngineReplay, EngineScore
 from discovery.errors import DiscoverError, UsageError
 from discovery.ledger import CallRecord
 from discovery.proposers.base import Answer, Call, Charge, Outcome, Request
+from discovery.proposers.thought import thought_in
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
@@ -31,6 +32,17 @@ AMENDED = "amended"
 """The event that holds a changed config."""
 CREATED = "created"
 """The event that ends the set-up of a run; without it the run never began."""
+LEARNED = "learned"
+"""The event that holds what a search has learnt, when it ends: see `Population.learned`."""
+BEFORE: dict[str, dict[str, Any]] = {
+    "run": {"champions": False},
+    "search": {"cells": 0.0, "bandit": False, "same_code": False},
+}
+"""What runs did before there was a setting for it: so they are resumed and replayed as they began."""
+BEFORE_MODELS = {"lessons": 0, "weakness": False, "reflection": False, "thoughts": False}
+"""The same, where the proposer asks models."""
+BEFORE_LEVEL = 0.95
+"""Of intervals, before they said so."""
 TABLES = (
     "meta", "event", "baseline", "instance", "request", "call", "settled", "answer", "outcome", "evaluation",
     "report", "comparison", "engine_replay", "engine_score",
@@ -129,11 +141,20 @@ class Archive:
     def config(self) -> dict[str, Any]:
         """The config in force: that of the start, or as it was last amended."""
         rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", AMENDED)
-        return dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
+        recorded = dict(json.loads(rows[0][0]) if rows else self.meta()["config"])
+        before = dict(BEFORE)
+        if "models" in recorded.get("proposer", {}):
+            before["proposer"] = BEFORE_MODELS
+        return {**recorded, **{name: {**each, **recorded.get(name, {})} for name, each in before.items()}}
 
     def event(self, kind: str, detail: str = "") -> None:
         """Record that the run started, resumed, was interrupted or finished."""
         self._insert("event", (time.time(), kind, storable(detail)))
+
+    def learned(self) -> dict[str, Any]:
+        """What the search had learnt when it last ended; nothing before it did."""
+        rows = self._rows("SELECT detail FROM event WHERE kind = ? ORDER BY rowid DESC LIMIT 1", LEARNED)
+        return dict(json.loads(rows[0][0])) if rows else {}
 
     def isolation(self) -> list[str]:
         """The tiers of isolation the run's sessions ran in."""
@@ -325,9 +346,17 @@ class Archive:
                 f"candidate {draft.number} in {self.path} came about as {recorded}, but this program and config ask"
                 f" for {draft.operator}: resume with the version that started the run ({self.meta()['version']})"
             )
-        answered = self.answer(draft.number)
-        source, cost = (answered.source, answered.cost) if answered else (None, 0.0)
-        return Candidate(draft, source, Verdict(verdict), detail, score, signature, cost)
+        train = self.evaluation(str(draft.number), "train")
+        judged = Candidate(
+            draft, None, Verdict(verdict), detail, score, signature, evaluations={"train": train} if train else {}
+        )
+        if (answered := self.answer(draft.number)) is None:
+            return judged
+        tokens = answered.input_tokens + answered.output_tokens
+        thought = thought_in(answered.text)
+        return replace(
+            judged, source=answered.source, cost=answered.cost, thought=thought, model=answered.model, tokens=tokens
+        )
 
     def add_evaluation(self, heuristic: str, split: str, evaluation: Evaluation) -> None:
         """Record an evaluation made outside the search."""
@@ -377,7 +406,7 @@ class Archive:
     def comparisons(self, split: str) -> dict[str, Any]:
         """The stored comparisons of a split by heuristic."""
         rows = self._rows("SELECT heuristic, result FROM comparison WHERE split = ?", split)
-        return {heuristic: json.loads(result) for heuristic, result in rows}
+        return {heuristic: {"level": BEFORE_LEVEL, **json.loads(result)} for heuristic, result in rows}
 
     def add_engine_replay(self, replay: EngineReplay) -> None:
         """Record a replay on an engine with all its scores, in one transaction."""

@@ -93,13 +93,30 @@ def answer(
 @app.command()
 def leaderboard(
     runs: Annotated[list[str] | None, typer.Argument(help="Runs' names or folders; default: the latest.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Discovered heuristics shown per run.")] = 10,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Discovered heuristics shown per run; of each problem: --all.")
+    ] = 10,
+    across: Annotated[bool, typer.Option("--all", help="Rank across all runs, one table per problem.")] = False,
     as_json: Json = False,
 ) -> None:
     """Baselines and discovered heuristics side by side, best on validation first."""
-    from discovery.commands.run import print_leaderboard
+    from discovery.commands.leaderboard import print_leaderboard, print_standings
 
-    print_leaderboard(runs or [], limit, as_json=as_json)
+    if across:
+        print_standings(runs or [], limit, as_json=as_json)
+    else:
+        print_leaderboard(runs or [], limit, as_json=as_json)
+
+
+@app.command()
+def operators(
+    run: Annotated[str | None, typer.Argument(help="A run's name or folder; default: the latest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What each operator and model of a run brought, and what it cost."""
+    from discovery.commands.operators import operators
+
+    operators(run, as_json=as_json)
 
 
 @app.command()
@@ -117,7 +134,7 @@ def show(
 def evaluate(
     heuristic: Annotated[str, typer.Argument(help="A heuristic's file, or a baseline's name.")],
     problem: ProblemName,
-    split: Annotated[str | None, typer.Option(help="train, validation or test.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test, or fresh:SEED.")] = None,
     instances: Annotated[
         Path | None, typer.Option(help='Your own instances, JSON lines: {"p": [...], "d": [...]}')
     ] = None,
@@ -135,7 +152,7 @@ def evaluate(
 def compare(
     heuristics: Annotated[list[str], typer.Argument(help="Heuristics' files, or baselines' names.")],
     problem: ProblemName,
-    split: Annotated[str | None, typer.Option(help="A standard split.")] = None,
+    split: Annotated[str | None, typer.Option(help="A standard split, or fresh:SEED.")] = None,
     instances: Annotated[Path | None, typer.Option(help="Your own instances, JSON lines.")] = None,
     by: Annotated[str, typer.Option(help="Figure shown: mean, ratio or median.")] = "mean",
     as_json: Json = False,
@@ -229,6 +246,35 @@ def accept(
     from discovery.commands.accept import accept
 
     accept(candidate, seed, as_json=as_json)
+
+
+@app.command()
+def study(
+    configs: Annotated[
+        list[str], typer.Argument(help="TOML files, or names of shipped configs; the first is the base.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key in every arm: budget.candidates=200"),
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", metavar="NAME: KEY=VALUE…", help="Also with these keys: 'one island: search.islands=1'"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 5,
+    name: Annotated[
+        str | None, typer.Option(help="Folder below runs/studies; default: the first config's name.")
+    ] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Also with each operator and part off, one by one.")] = False,
+    shapes: Annotated[bool, typer.Option("--shapes", help="Also as best-of-N and as greedy (1+1) search.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The same task with several settings and seeds: a table and a plot of best gap against calls."""
+    from discovery.commands.study import study
+
+    study(
+        configs, settings or [], arm or [], seeds=seeds, name=name, ablate=ablate, shapes=shapes, as_json=as_json
+    )  # fmt: skip
 
 
 @app.command()

@@ -22,10 +22,14 @@ AMENDABLE = ("budget.", "proposer.", "evaluation.workers", "evaluation.finalists
 
 
 class Run(Section):
-    """What is run. `name`: its folder below `folder`; by default the config's name with the time."""
+    """What is run. `name`: its folder below `folder`; by default the config's name with the time.
+
+    `champions`: the accepted winners of earlier runs are baselines, and every island starts from them too.
+    """
 
     problem: str
     seed: int = Field(0, ge=0)
+    champions: bool = False
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
     folder: Path = Path("runs")
 
@@ -34,7 +38,9 @@ class Search(Section):
     """How the population is laid out and how far the loop looks ahead.
 
     `lookahead`: candidates developed at once; the proposer's own choice if it is not given. `operators`: weights by
-    name. `seeds`: the baselines every island starts from (default: the problem's).
+    name. `seeds`: the baselines every island starts from (default: the problem's). `cells`: how often a parent is drawn
+    from the grid of cells and not from the island. `bandit`: operators and models are drawn more often that bring more
+    for what they cost. `same_code`: what is written as an earlier candidate is, but for its style, is not evaluated.
     """
 
     islands: int = Field(2, ge=1, le=1000)
@@ -44,6 +50,9 @@ class Search(Section):
     lookahead: int | None = Field(None, ge=1, le=4000)
     operators: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     seeds: tuple[str, ...] | None = None
+    cells: float = Field(0.2, ge=0, le=1)
+    bandit: bool = True
+    same_code: bool = True
 
 
 class Evaluation(Section):

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from discovery import __version__
 from discovery.archive import CREATED, Archive
+from discovery.champions import chosen
 from discovery.config import Config
 from discovery.errors import UsageError
 from discovery.leaderboard import SPLITS
@@ -39,6 +40,7 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
             raise UsageError(
                 f"search.seeds: '{name}' is no baseline of {problem.name}; it has {', '.join(known) or 'none'}"
             )
+    champions = chosen(problem.name) if config.run.champions else {}
     splits = []
     for split in SPLITS:
         phase(f"bounds of the {split} split")
@@ -55,17 +57,22 @@ def create(config: Config, stem: str, phase: Callable[[str], None]) -> Archive:
         python=platform.python_version(),
         numpy=version("numpy"),
         machine=platform.platform(),
+        champions=list(champions),
     )
     for heuristic in known.values():
         archive.add_baseline(heuristic.name, heuristic.source)
+    for name, source in champions.items():
+        archive.add_baseline(name, source)
     for split, instances, bounds in splits:
         archive.add_instances(split, instances, bounds)
     archive.event(CREATED)
     return archive
 
 
-def resolved(config: Config, problem: Problem) -> Config:
-    """The config with what depends on where and by what it is run: absolute paths, and the proposer's look-ahead.
+def resolved(config: Config, problem: Problem, *, begun: bool = False) -> Config:
+    """The config with what depends on where and by what it is run: absolute paths, look-ahead and weights.
+
+    `begun`: it is that of a run that has begun, whose operators are what they were.
 
     Raises:
         UsageError: the proposer does not fit the problem, or the operators chosen do not fit the proposer.
@@ -73,11 +80,12 @@ def resolved(config: Config, problem: Problem) -> Config:
     proposer = make_proposer(config.proposer, problem)  # so that what is wrong with it shows before anything is written
     asyncio.run(proposer.close())
     try:
-        weights_for(proposer.operators, config.search.operators)
+        weights = weights_for(proposer.operators, config.search.operators, proposer.weights)
     except ValueError as error:
         raise UsageError(str(error)) from error
     run = config.run.model_copy(update={"problem": absolute_spec(config.run.problem)})
-    search = config.search.model_copy(update={"lookahead": config.search.lookahead or proposer.lookahead})
+    chosen = {"lookahead": config.search.lookahead or proposer.lookahead}
+    search = config.search.model_copy(update=chosen if begun else {**chosen, "operators": weights})
     paths = {name: path.resolve() for name in ("cache", "run") if (path := getattr(config.proposer, name, None))}
     settings = config.proposer.model_copy(update=paths)
     return config.model_copy(update={"run": run, "search": search, "proposer": settings})

@@ -7,8 +7,10 @@ from pathlib import Path
 from discovery.archive import Archive
 from discovery.errors import UsageError
 
+RUNS = Path("runs")
 
-def run_folder(name: str, folder: Path = Path("runs")) -> Path:
+
+def run_folder(name: str, folder: Path = RUNS) -> Path:
     """The folder of the run called `name`: a path, or a name below `folder`.
 
     Raises:
@@ -22,7 +24,7 @@ def run_folder(name: str, folder: Path = Path("runs")) -> Path:
     raise UsageError(f"there is no run '{name}'; {hint}")
 
 
-def latest_run(folder: Path = Path("runs")) -> Path:
+def latest_run(folder: Path = RUNS) -> Path:
     """The run below `folder` that was last written to.
 
     Raises:

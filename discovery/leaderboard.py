@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from discovery.archive import Archive
 from discovery.engine_scores import EngineScore
 from discovery.scoring import Score, score
+from evaluators.corrections import holm
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored.
+    """One heuristic. `scores` by split; `comparison`: against the best baseline on test, as stored; that of a candidate
+    has `corrected_p` too, for all candidates of its run that were tested (Holm).
 
     `isolation`: the tiers its run was evaluated in. `engine`: what it was worth on a real engine, if it was tried.
     """
@@ -57,7 +60,7 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
         )
     }
     instances = {split: archive.instances(split) for split in SPLITS}
-    comparisons = archive.comparisons("test")
+    comparisons = _corrected(archive.comparisons("test"), origins)
     baselines = archive.baselines()
     isolation = " and ".join(archive.isolation())
     replay = archive.engine_replay()
@@ -79,3 +82,13 @@ def leaderboard(archive: Archive, limit: int | None = None) -> list[Row]:
     rows.sort(key=lambda row: (row.gap("validation"), row.gap("train"), row.heuristic))
     kept = [row for row in rows if row.origin != "baseline"][:limit]
     return [row for row in rows if row.origin == "baseline" or row in kept]
+
+
+def _corrected(comparisons: dict[str, Any], candidates: Container[str]) -> dict[str, Any]:
+    """Comparisons with the p-values of candidates corrected: of several tested, one is easily better by chance."""
+    found = {name: each["wilcoxon_p"] for name, each in comparisons.items() if name in candidates}
+    corrected = holm({name: p for name, p in found.items() if p is not None})
+    return {
+        name: {**each, "corrected_p": corrected.get(name)} if name in found else each
+        for name, each in comparisons.items()
+    }

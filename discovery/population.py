@@ -1,25 +1,33 @@
-"""The population: islands of parents, their migration, and the behaviours already seen."""
+"""The population: islands of parents, their migration, the cells beside them, and what was already seen."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from discovery.bandit import Adaptive
 from discovery.candidate import Candidate, Draft
-from discovery.operators import PARENTS
+from discovery.cells import Cells, fitness
+from discovery.operators import PARENTS, REPAIR
 from discovery.proposers.base import Parent
-from evaluators.verdict import Verdict
+from discovery.repairs import Repairs
+from discovery.seen import Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """How the population is laid out. Every `migration_every` candidates each island's best goes to the next."""
+    """How the population is laid out. Every `migration_every` candidates each island's best goes to the next.
+
+    `cells`: how often a parent is drawn from the cells and not from the island, in [0, 1].
+    """
 
     islands: int
     island_size: int
     tournament: int
     migration_every: int
+    cells: float = 0.0
 
 
 class Population:
@@ -35,56 +43,102 @@ class Population:
         shape: Shape,
         weights: Mapping[str, float],
         seed: int,
-        known: Mapping[str, str],
+        seen: Seen,
+        cells: Cells | None = None,
+        adaptive: Adaptive | None = None,
     ) -> None:
-        """`seeds` start on every island; `known` maps behaviour signatures to the baselines that show them."""
+        """`seeds` start on every island; `seen` and `cells` know the baselines, and come to know every candidate.
+
+        Without `cells` all parents come from the islands; without `adaptive` operators are drawn by `weights` for good.
+        """
         self._shape = shape
-        self._weights = weights
+        self._weights = drawable(weights)
+        self._repairs = Repairs(shape.islands, weights)
         self._seed = seed
-        self._islands = [sorted(seeds, key=_fitness)[: shape.island_size] for _ in range(shape.islands)]
-        self._seen: dict[str, tuple[int, str]] = {signature: (-1, name) for signature, name in known.items()}
+        self._islands = [sorted(seeds, key=fitness)[: shape.island_size] for _ in range(shape.islands)]
+        self._cells = cells
+        self._adaptive = adaptive
+        self.seen = seen
 
     def ask(self, number: int) -> Draft:
-        """The draft of candidate `number`: operator by weight, parents by tournament on its island."""
+        """The draft of candidate `number`: an operator, and parents by tournament on its island or from the cells."""
         rng = random.Random(f"{self._seed}:ask:{number}")
         island = number % self._shape.islands
+        if (failed := self._repairs.take(island, rng)) is not None:
+            return self._draft(number, REPAIR, [failed])
+        operator = self._operator(number, rng)
         members = self._islands[island]
-        operator = rng.choices(list(self._weights), weights=list(self._weights.values()))[0]
         wanted = min(PARENTS[operator], len(members))
         if wanted < PARENTS[operator]:
             operator, wanted = "create", 0
         parents: list[Parent] = []
         while len(parents) < wanted:
-            rivals = [member for member in members if member not in parents]
-            parents.append(min(rng.sample(rivals, min(self._shape.tournament, len(rivals))), key=_fitness))
-        return Draft(number, island, operator, tuple(sorted(parents, key=_fitness)))
-
-    def duplicate_of(self, signature: str, *, before: int) -> str | None:
-        """Who showed this behaviour first, if it was a baseline or a candidate numbered below `before`."""
-        number, label = self._seen.get(signature, (before, ""))
-        return label if number < before else None
+            parents.append(self._from_cells(rng, parents) or self._from_island(members, rng, parents))
+        return self._draft(number, operator, parents)
 
     def tell(self, candidate: Candidate) -> Candidate:
         """Take in a judged candidate; it comes back as a duplicate if an earlier one behaves the same."""
-        number = candidate.draft.number
-        if candidate.signature:
-            if (twin := self.duplicate_of(candidate.signature, before=number)) is not None:
-                candidate = replace(candidate, verdict=Verdict.duplicate, score=None, detail=f"behaves like {twin}")
-            else:
-                self._seen[candidate.signature] = (number, candidate.label)
+        candidate = self.seen.note(candidate)
+        if self._adaptive:
+            self._adaptive.learn(candidate, self._better(candidate))
         if candidate.score is not None and candidate.source is not None:
-            parent = Parent(candidate.source, candidate.score, candidate.label)
+            thought, family = candidate.thought, candidate.family
+            parent = Parent(candidate.source, candidate.score, candidate.label, thought, family)
             self._admit(candidate.draft.island, parent)
-        if (number + 1) % self._shape.migration_every == 0:
+            if self._cells is not None and (train := candidate.evaluations.get("train")):
+                self._cells.add(parent, train.costs)
+        self._repairs.note(candidate)
+        if (candidate.draft.number + 1) % self._shape.migration_every == 0:
             self._migrate()
         return candidate
 
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What the search has learnt, as a record: how the bandits' arms stand, and who holds which cell."""
+        bandits = {"operators": self._adaptive.operators, "models": self._adaptive.models} if self._adaptive else {}
+        shares = {name: bandit.shares() for name, bandit in bandits.items() if bandit}
+        return {
+            **{name: {arm: asdict(share) for arm, share in arms.items()} for name, arms in shares.items()},
+            "cells": [
+                {"size": size, "strongest": strongest, "label": elite.label, "gap": elite.score}
+                for (size, strongest), elite in (self._cells.elites.items() if self._cells else ())
+            ],
+        }
+
+    def _draft(self, number: int, operator: str, parents: Sequence[Parent]) -> Draft:
+        island = number % self._shape.islands
+        model = self._adaptive.model(number) if self._adaptive else ""
+        return Draft(number, island, operator, tuple(sorted(parents, key=fitness)), model)
+
+    def _operator(self, number: int, rng: random.Random) -> str:
+        if self._adaptive:
+            return self._adaptive.operators.draw(number)
+        return rng.choices(list(self._weights), weights=list(self._weights.values()))[0]
+
+    def _from_cells(self, rng: random.Random, without: Sequence[Parent]) -> Parent | None:
+        """Now and then a parent from the cells."""
+        if self._cells is None or rng.random() >= self._shape.cells:
+            return None
+        return self._cells.draw(rng, without)
+
+    def _from_island(self, members: Sequence[Parent], rng: random.Random, without: Sequence[Parent]) -> Parent:
+        names = {parent.name for parent in without}
+        rivals = [member for member in members if member.name not in names]
+        return min(rng.sample(rivals, min(self._shape.tournament, len(rivals))), key=fitness)
+
+    def _better(self, candidate: Candidate) -> int:
+        """How many of its island are at least as good."""
+        score, members = candidate.score, self._islands[candidate.draft.island]
+        return len(members) if score is None else sum(member.score <= score for member in members)
+
     def _admit(self, island: int, newcomer: Parent) -> None:
-        """Elitism: an island keeps its best; of two equally good ones the shorter."""
+        """Elitism: an island keeps its best, and of those tuned from one another only the best; else the shorter."""
         members = self._islands[island]
-        if all(member.label != newcomer.label for member in members):
+        related = [member for member in members if member.name == newcomer.name]
+        if all(fitness(newcomer) < fitness(member) for member in related):
+            members[:] = [member for member in members if member not in related]
             members.append(newcomer)
-            members.sort(key=_fitness)
+            members.sort(key=fitness)
             del members[self._shape.island_size :]
 
     def _migrate(self) -> None:
@@ -93,5 +147,6 @@ class Population:
             self._admit((island + 1) % self._shape.islands, newcomer)
 
 
-def _fitness(member: Parent) -> tuple[float, int, str]:
-    return member.score, len(member.source), member.label
+def drawable(weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights of the operators that are drawn: repairs wait for a failure."""
+    return {name: weight for name, weight in weights.items() if name != REPAIR} or {"create": 1.0}

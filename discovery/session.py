@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from discovery.archive import Archive
+from discovery.archive import LEARNED, Archive
+from discovery.asking import Asker
+from discovery.assemble import Measured, assemble
+from discovery.briefing import Briefing
 from discovery.budget import Budget, Spending
 from discovery.candidate import Candidate, Draft
 from discovery.config import Config
@@ -14,13 +18,14 @@ from discovery.develop import Developer, train_score
 from discovery.folders import source_of
 from discovery.leaderboard import SPLITS, leaderboard
 from discovery.ledger import Ledger
+from discovery.lessons import Lessons
 from discovery.loop import search
 from discovery.operators import weights_for
-from discovery.population import Population, Shape
+from discovery.population import Population
 from discovery.promotion import Promotion
-from discovery.proposers.base import AnswersWanted, Parent, Proposer
+from discovery.proposers.base import AnswersWanted, Proposer
 from discovery.proposers.make import make_proposer
-from discovery.proposers.replay import Recorded
+from discovery.proposers.replay import Recorded, Replay
 from discovery.proposers.settings import BatchProposer, ReplayProposer
 from evaluators.evaluate import Allowance
 from evaluators.statistics import compare
@@ -28,6 +33,9 @@ from evaluators.verdict import Verdict
 from evaluators.workers import Evaluator, Workers
 from problems.base import Problem, digest
 from problems.registry import load_problem
+
+STYLE = {"edits", "thoughts", "weakness", "reflection"}
+"""The keys of a proposer that say how it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +123,26 @@ class _Session:
                 await Exchange(self.archive, self.config.proposer, function, phase)()
 
     async def population(self) -> Population:
-        """The starting population: seeds with their train scores, and the behaviour of every baseline."""
-        known: dict[str, str] = {}
-        seeds: list[Parent] = []
-        wanted = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
+        """The starting population, once every baseline is measured."""
+        chosen = self.problem.seeds if self.config.search.seeds is None else self.config.search.seeds
+        wanted = {*chosen, *self.champions}
         bounds = self.bounds("train")
+        measured: list[Measured] = []
         for name, source in self.archive.baselines().items():
             await self.measure(name, source, "probe")
             await self.measure(name, source, "train")
             probe = self.archive.evaluation(name, "probe")
             train = self.archive.evaluation(name, "train")
             assert probe is not None and train is not None  # both were just measured
-            if probe.verdict is Verdict.ok:
-                known.setdefault(probe.signature, name)
-            score = train_score(train, bounds)
-            if name in wanted and score is not None:
-                seeds.append(Parent(source, score, name))
-        search = self.config.search
-        shape = Shape(**search.model_dump(include={"islands", "island_size", "tournament", "migration_every"}))
-        weights = weights_for(self.proposer.operators, search.operators)
-        return Population(seeds, shape=shape, weights=weights, seed=self.config.run.seed, known=known)
+            measured.append(Measured(name, source, probe, train, train_score(train, bounds), name in wanted))
+        return assemble(
+            self.config,
+            measured,
+            weights=weights_for(self.proposer.operators, self.config.search.operators),
+            functions=self.problem.entry.functions,
+            bounds=bounds,
+            classes=[instance.classes for instance in self.archive.instances("train")],
+        )
 
     async def search(self, population: Population) -> str:
         """The search itself; returns why it ended. Calls in flight are waited for, however it ends."""
@@ -143,15 +151,22 @@ class _Session:
         limits = self.config.budget.model_dump()
         budget = Budget(**limits, spent_seconds=self.archive.elapsed(), recorded=self.archive.committed())
         ledger = Ledger(self.archive, budget, self.observers.spending)
+        ask = Asker(proposer=self.proposer, journal=self.archive, ledger=ledger, seed=self.config.run.seed)
+        briefing = self.briefing()
+        lessons = Lessons(ask, briefing.reflection, every=self.proposer.lessons_every, lookahead=lookahead)
+
+        async def prompt(draft: Draft) -> str:
+            if isinstance(self.proposer, Replay):
+                return self.proposer.prompt(draft.number)
+            return briefing(draft, await lessons.before(draft.number))
+
         develop = Developer(
-            proposer=self.proposer,
+            ask=ask,
             evaluator=self.evaluator,
             journal=self.archive,
-            ledger=ledger,
-            duplicate_of=population.duplicate_of,
+            seen=population.seen,
             bounds=self.bounds("train"),
-            prompt=self.prompt,
-            seed=self.config.run.seed,
+            prompt=prompt,
             lookahead=lookahead,
         )
         promotion = Promotion(partial(self.measure, split="validation"), self.config.evaluation.promote)
@@ -164,8 +179,9 @@ class _Session:
                 journal,
                 budget,
                 lookahead=lookahead,
-                observers=(promotion, self.observers.candidate),
+                observers=(promotion, lessons.note, self.observers.candidate),
             )
+            self.archive.event(LEARNED, json.dumps(population.learned))
             self.observers.phase("validation")
             await promotion.finish()
         finally:
@@ -173,7 +189,7 @@ class _Session:
             ledger.close()
             if ledger.in_flight:
                 self.observers.phase(f"{ledger.in_flight} calls in flight, waiting for their answers (Ctrl-C: do not)")
-            await develop.drain()
+            await ask.drain()
         return reason
 
     async def finals(self) -> None:
@@ -190,7 +206,7 @@ class _Session:
 
     def compare_on_test(self) -> None:
         """Record every tested heuristic's comparison with the baseline to beat, where there is one."""
-        rival = self.problem.best_baseline
+        rival = self.rival()
         rival_test = self.archive.evaluation(rival, "test") if rival else None
         if rival is None or rival_test is None or rival_test.verdict is not Verdict.ok:
             return
@@ -201,6 +217,18 @@ class _Session:
                 result = compare(test.costs, rival_test.costs, self.bounds("test"), rival)
                 self.archive.add_comparison(heuristic, "test", rival, result)
 
+    def rival(self) -> str | None:
+        """The baseline to beat: the problem's best, or a champion that is better on validation."""
+        best = self.problem.best_baseline
+        found = [best, *self.champions] if best else self.champions
+        rows = {row.heuristic: row.gap("validation") for row in leaderboard(self.archive) if row.heuristic in found}
+        return min(rows, key=rows.__getitem__, default=best) if self.champions else best
+
+    @property
+    def champions(self) -> list[str]:
+        """Champions of earlier runs that are baselines of this one; none in archives from before there were any."""
+        return list(self.archive.meta().get("champions", ()))
+
     async def measure(self, label: str, source: str, split: str) -> None:
         """Evaluate a heuristic on a split and record it, unless that is done already."""
         if self.archive.evaluation(label, split) is None:
@@ -209,20 +237,10 @@ class _Session:
     def bounds(self, split: str) -> tuple[float, ...]:
         return tuple(instance.bound for instance in self.archive.instances(split))
 
-    def prompt(self, draft: Draft) -> str:
-        """The text a model is asked with."""
-        import prompts.render  # jinja2: only for proposers that want a prompt
-
-        entry = self.problem.entry
-        facts = {
-            "brief": self.problem.brief,
-            "signature": entry.signature,
-            "arguments": entry.arguments,
-            "returns": entry.returns,
-            "companions": entry.companions,
-            "hints": self.problem.hints,
-        }
-        return prompts.render.render(draft.operator, facts, draft.parents, f"{self.config.run.seed}:{draft.number}")
+    def briefing(self) -> Briefing:
+        """What writes the prompts."""
+        style = self.config.proposer.model_dump(include=STYLE)  # nothing, where no model is asked
+        return Briefing(self.problem, self.archive, seed=self.config.run.seed, **style)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
     caption += f" · ms: CPU per instance · isolation: {', '.join(sorted({row.isolation for row in rows}))}"
     if rivals:
         caption += f" · w/t/l: instances won, tied, lost on test against {' or '.join(rivals)}"
+        caption += " · p: Wilcoxon, of candidates corrected for all tested (Holm)" if wide else ""
     table = Table(title=f"{problem}: gap in % to {' or '.join(kinds) or 'no'} bounds", caption=caption, box=SIMPLE_HEAD)
     for heading in (["run"] if several else []) + ["heuristic", "origin"]:
         table.add_column(heading, no_wrap=True)
@@ -123,7 +124,7 @@ def _wins(row: Row) -> str:
 
 
 def _p(row: Row) -> str:
-    p = row.comparison["wilcoxon_p"] if row.comparison else None
+    p = row.comparison.get("corrected_p", row.comparison["wilcoxon_p"]) if row.comparison else None
     return "" if p is None else f"{p:.0e}"
 
 

@@ -132,6 +132,9 @@ class Problem(ABC):
     hints: ClassVar[tuple[str, ...]] = HINTS
     """What a model may be told to consider, one at a time, so that equal parents do not give equal prompts."""
 
+    class_meanings: ClassVar[Mapping[str, str]] = {}
+    """What a model is told that the instances of a class have in common, by the class's name."""
+
     @abstractmethod
     def split(self, name: str) -> Sequence[Instance]:
         """The instances of a standard split, always the same ones.

@@ -1,16 +1,21 @@
-"""Rendering prompts from the templates beside this file: one per operator, sharing a preamble."""
+"""Rendering prompts from the templates beside this file: one per operator, with parts they share."""
 
 from __future__ import annotations
 
-import ast
 import functools
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from prompts.source import without_docstring
+
+REFLECT = "reflect"
+"""The template of the request for a lesson, which is no operator."""
 
 
 class Shown(Protocol):
@@ -23,6 +28,37 @@ class Shown(Protocol):
     @property
     def score(self) -> float:
         """Its gap in percent."""
+
+    @property
+    def thought(self) -> str:
+        """The idea its author stated; empty if there is none."""
+
+    @property
+    def fault(self) -> str:
+        """Its verdict and why, if it failed."""
+
+
+class Weakness(Protocol):
+    """Where a heuristic loses."""
+
+    @property
+    def losses(self) -> Sequence[Any]:
+        """The classes in which it loses most: name, meaning, gap and rival_gap, in percent."""
+
+    @property
+    def worst(self) -> str:
+        """Its costliest instance, in words; empty if nothing is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoWeakness:
+    """Nothing is known of where a heuristic loses."""
+
+    losses: tuple[Any, ...] = ()
+    worst: str = ""
+
+
+UNKNOWN = NoWeakness()
 
 
 @functools.cache
@@ -38,27 +74,46 @@ def _environment() -> Environment:
 
 def operators() -> tuple[str, ...]:
     """The operators there is a template for."""
-    names = {name.removesuffix(".md.j2") for name in _environment().list_templates()}
-    return tuple(sorted(names - {"preamble", "parent", "answer"}))
+    names = {name.removesuffix(".md.j2") for name in _environment().list_templates() if "/" not in name}
+    return tuple(sorted(names - {REFLECT}))
 
 
-def render(operator: str, facts: Mapping[str, Any], parents: Sequence[Shown], seed: str) -> str:
+def render(
+    operator: str,
+    facts: Mapping[str, Any],
+    parents: Sequence[Shown],
+    seed: str,
+    *,
+    edits: str = "whole",
+    thoughts: bool = True,
+    reflection: bool = True,
+    lessons: str = "",
+    weakness: Weakness = UNKNOWN,
+    duel: str = "",
+) -> str:
     """The prompt for `operator`.
 
-    `facts`: brief, signature, arguments, returns and hints of the problem; `parents`: objects with `score`
-    (percent) and `source`, shown without the module's docstring, which tells of its origin; `seed` draws the hint.
+    `facts`: brief, signature, arguments, returns and hints of the problem; `parents` are shown without the module's
+    docstring, which tells of their origin; `seed` draws the hint. `edits`: whether the answer shall be a `whole` file
+    or a `diff` to the first parent; `thoughts`: whether it shall state its idea; `reflection`: whether a crossover
+    shall first say what is good about its parents. `weakness` is the first parent's; `duel` says who of two is ahead
+    where.
     """
-    shown = [{"score": parent.score, "source": without_docstring(parent.source)} for parent in parents]
+    shown = [
+        {
+            "score": parent.score,
+            "source": without_docstring(parent.source),
+            "thought": parent.thought if thoughts else "",
+            "fault": parent.fault,
+        }
+        for parent in parents
+    ]
     hint = random.Random(seed).choice(facts["hints"] or ("",))
-    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, variety=hint)
+    style = {"edits": edits, "thoughts": thoughts, "reflection": reflection}
+    told = {"variety": hint, "lessons": lessons, "weakness": weakness, "duel": duel}
+    return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, **style, **told)
 
 
-def without_docstring(source: str) -> str:
-    """A file less its module docstring; unchanged where it has none or is no Python."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return source
-    if not (body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)):
-        return source
-    return "".join(source.splitlines(keepends=True)[body[0].end_lineno or 0 :]).lstrip("\n")
+def render_reflection(facts: Mapping[str, Any], attempts: Sequence[str], lessons: str) -> str:
+    """The prompt for a lesson from `attempts`, one line each, that replaces the `lessons` so far."""
+    return _environment().get_template(f"{REFLECT}.md.j2").render(**facts, attempts=attempts, lessons=lessons)

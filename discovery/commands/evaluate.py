@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import Verdict
 from problems.base import Instance, InstanceError, Problem
 from problems.registry import load_problem
+
+FRESH = "fresh:"
+"""What a split's name begins with whose instances are drawn with the seed that follows, as `discover accept` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def bounded(problem: Problem, instances: Sequence[Instance]) -> list[BoundedClas
 
 
 def choose_instances(problem: Problem, split: str | None, instances_file: Path | None) -> Sequence[Instance]:
-    """The instances of a standard split, or those of a file.
+    """The instances of a standard split, of `fresh:SEED`, or of a file.
 
     Raises:
         UsageError: neither or both were named, or there is no such split.
@@ -78,9 +82,11 @@ def choose_instances(problem: Problem, split: str | None, instances_file: Path |
     if split is None and instances_file is not None:
         return read_instances(problem, instances_file)
     if split is None or instances_file is not None:
-        raise UsageError(f"name either --split ({', '.join(problem.splits)}) or --instances FILE")
+        raise UsageError(f"name either --split ({', '.join(problem.splits)}, {FRESH}SEED) or --instances FILE")
+    if re.fullmatch(f"{FRESH}[0-9]+", split):
+        return problem.fresh(int(split.removeprefix(FRESH)))
     if split not in problem.splits:
-        raise UsageError(f"{problem.name} has no split '{split}'; choose {', '.join(problem.splits)}")
+        raise UsageError(f"{problem.name} has no split '{split}'; choose {', '.join(problem.splits)}, {FRESH}SEED")
     return problem.split(split)
 
 

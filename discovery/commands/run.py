@@ -1,4 +1,4 @@
-"""The commands run, resume and leaderboard."""
+"""The commands run, resume and replay."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 
 from discovery.archive import AMENDED, Archive, shown
-from discovery.engine_scores import EngineReplay
-from discovery.engine_table import engine_table, engine_verdict
-from discovery.folders import latest_run, run_folder
-from discovery.leaderboard import Row, leaderboard
-from discovery.output import print_json
-from discovery.tables import console, leaderboard_table
+from discovery.commands.leaderboard import print_leaderboard
+from discovery.commands.operators import print_report
+from discovery.engine_table import engine_verdict
+from discovery.folders import run_folder
+from discovery.leaderboard import Row
+from discovery.search_report import search_report
+from discovery.tables import console
 
 if TYPE_CHECKING:
     from discovery.config import Config
@@ -56,7 +57,7 @@ def resume(name: str, settings: Sequence[str], *, as_json: bool) -> None:
     with Archive(run_folder(name), "append") as archive:
         config = Config.model_validate(archive.config)
         if settings:
-            config = resolved(amend(config, settings), load_problem(config.run.problem))
+            config = resolved(amend(config, settings), load_problem(config.run.problem), begun=True)
         _check_stages(config)
         if settings:
             archive.event(AMENDED, config.model_dump_json())
@@ -72,29 +73,6 @@ def _start(config: Config, stem: str, *, as_json: bool) -> None:
     with create(config, stem, lambda name: err.print(f"{name} …")) as archive:
         _see_through(archive, config)
     _report(archive.folder.as_posix(), as_json=as_json)
-
-
-def print_leaderboard(names: Sequence[str], limit: int, *, as_json: bool) -> list[Row]:
-    """Print the leaderboards of some runs, one table per problem; returns their rows."""
-    rows: list[Row] = []
-    replays: list[tuple[str, EngineReplay]] = []
-    for folder in dict.fromkeys(run_folder(name) for name in names) or [latest_run()]:
-        with Archive(folder, "read") as archive:
-            rows += leaderboard(archive, limit)
-            if (replay := archive.engine_replay()) is not None:
-                replays.append((folder.name, replay))
-    rows.sort(key=lambda row: row.gap("validation"))
-    if not rows:
-        typer.echo("nothing was validated yet; `discover resume RUN` goes on", err=True)
-    if as_json:
-        print_json([row.as_json() for row in rows])
-        return rows
-    out = console()
-    for problem in dict.fromkeys(row.problem for row in rows):
-        out.print(leaderboard_table([row for row in rows if row.problem == problem], out.width))
-    for name, replay in replays:
-        out.print(engine_table(name, replay))
-    return rows
 
 
 def _see_through(archive: Archive, config: Config) -> None:
@@ -142,10 +120,12 @@ def _check_stages(config: Config) -> None:
 def _report(folder: str, *, as_json: bool) -> None:
     rows = print_leaderboard([folder], 10, as_json=as_json)
     if not as_json:
-        typer.echo(verdict_on(rows, shown(run_folder(folder))))
         with Archive(run_folder(folder), "read") as archive:
-            if (replay := archive.engine_replay()) is not None:
-                typer.echo(engine_verdict(replay))
+            print_report(search_report(archive), console())
+            replay = archive.engine_replay()
+        typer.echo(verdict_on(rows, shown(run_folder(folder))))
+        if replay is not None:
+            typer.echo(engine_verdict(replay))
 
 
 def verdict_on(rows: Sequence[Row], run: str) -> str:
@@ -177,9 +157,9 @@ def verdict_on(rows: Sequence[Row], run: str) -> str:
 
 
 def _instance_by_instance(result: dict[str, Any]) -> str:
-    wins, losses, p = result["wins"], result["losses"], result["wilcoxon_p"]
+    wins, losses, p = result["wins"], result["losses"], result["corrected_p"]
     side = "better" if wins > losses else "worse" if losses > wins else "neither better nor worse"
-    test = "" if p is None else f" (two-sided Wilcoxon p = {p:.1e})"
+    test = "" if p is None else f" (two-sided Wilcoxon p = {p:.1e}, corrected for all candidates tested)"
     return (
         f"Instance by instance it is more often {side}: {wins} won, {result['ties']} tied, {losses} lost"
         f" against {result['rival']}{test}."

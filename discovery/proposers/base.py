@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+TUNER = "tuner"
+"""What answers of the numeric tuner say in place of a model's name."""
 
 
 class ProposerError(RuntimeError):
@@ -17,18 +21,31 @@ class AnswersWanted(ProposerError):
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A heuristic shown to a proposer. `score`: train ratio gap in percent, lower is better."""
+    """A heuristic shown to a proposer. `score`: train ratio gap in percent, lower is better.
+
+    `thought`: the idea its author stated. `family`: the label of the heuristic that it was tuned from; empty if it was
+    not tuned. One that failed, and is to be repaired, has a `fault`, its verdict and why, and an infinite score.
+    """
 
     source: str
     score: float
     label: str
+    thought: str = ""
+    family: str = ""
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is known by, whatever tuning has made of its numbers."""
+        return self.family or self.label
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the loop asks for. Randomness derives from (seed, number) only; parents come best first.
 
-    `prompt` is the rendered text for a model; empty for a proposer that needs none.
+    `prompt` is the rendered text for a model; empty for a proposer that needs none. `model`: the one to ask first; by
+    weight if it is empty.
     """
 
     number: int
@@ -36,6 +53,12 @@ class Request:
     operator: str
     parents: tuple[Parent, ...]
     prompt: str
+    model: str = ""
+
+    @property
+    def base(self) -> str | None:
+        """The file that edits in an answer change: the first parent's."""
+        return self.parents[0].source if self.parents else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +167,20 @@ class Proposer(Protocol):
         """The operators it knows."""
 
     @property
-    def needs_prompt(self) -> bool:
-        """Whether requests must carry a rendered prompt."""
+    def weights(self) -> Mapping[str, float]:
+        """How often each should be drawn, relative to the others, unless the config says otherwise."""
+
+    @property
+    def prompted(self) -> Collection[str]:
+        """The operators whose requests must carry a prompt."""
 
     @property
     def lookahead(self) -> int:
         """How many candidates should be under way at once, unless the config says otherwise."""
+
+    @property
+    def lessons_every(self) -> int:
+        """After how many candidates each a lesson is to be drawn from them; 0 for never."""
 
     async def propose(self, request: Request, ledger: Ledger) -> Answer:
         """Answer one request; what it costs goes through the ledger.

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import prompts.render
 from discovery.budget import BudgetSpent
+from discovery.operators import MODEL_WEIGHTS
 from discovery.proposers.base import AnswersWanted, Ledger, Request
 from discovery.proposers.completion import most_of
 from discovery.proposers.keys import key_of
@@ -16,7 +17,7 @@ from discovery.proposers.settings import BatchProposer, Model
 class Batch:
     """Reserves a call for every request and leaves it open."""
 
-    needs_prompt = True
+    weights = MODEL_WEIGHTS
 
     def __init__(self, settings: BatchProposer) -> None:
         """Nothing is opened.
@@ -26,7 +27,8 @@ class Batch:
         """
         if settings.submit:
             key_of(settings.models[0])
-        self.operators = prompts.render.operators()
+        self.operators = self.prompted = prompts.render.operators()
+        self.lessons_every = settings.lessons
         self.lookahead = settings.size
         self._model = settings.models[0]
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from discovery.errors import UsageError
-from discovery.proposers.base import Answer
-from discovery.proposers.completion import code_in
+from discovery.proposers.base import Answer, Request
+from discovery.proposers.completion import source_in
 from discovery.proposers.settings import Model
 
 
@@ -34,11 +34,12 @@ class Cache:
         except (OSError, sqlite3.Error) as error:
             raise UsageError(f"proposer.cache: '{path}' cannot be opened as a cache: {error}") from error
 
-    def find(self, model: Model, prompt: str) -> Answer | None:
+    def find(self, model: Model, request: Request) -> Answer | None:
         """The answer to an identical request, if there was one; it costs nothing."""
         with suppress(sqlite3.Error):
-            row = self._db.execute("SELECT answer FROM cached WHERE request = ?", (_key(model, prompt),)).fetchone()
-            return Answer(row[0], code_in(row[0], self._function), model.model) if row else None
+            key = _key(model, request.prompt)
+            row = self._db.execute("SELECT answer FROM cached WHERE request = ?", (key,)).fetchone()
+            return Answer(row[0], source_in(row[0], self._function, request.base), model.model) if row else None
         return None
 
     def keep(self, model: Model, prompt: str, answer: Answer) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from discovery.proposers.base import Answer, Call, Charge
+from discovery.proposers.edits import edited, has_edits
 from discovery.proposers.settings import Model
+from prompts.source import without_docstring
 
 FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)")
 PYTHON = re.compile(r"(?:python3?|py)\b", re.IGNORECASE)
@@ -63,12 +65,17 @@ class Completion:
                 return cls("", usage)  # all thought and no answer, or refused: paid for, but without code
         raise Unusable("the answer is no chat completion", usage)
 
-    def answer(self, model: Model, function: str, most: Charge, *, call: Call | None, seconds: float) -> Answer:
-        """The answer it makes; figures that are missing or cannot be true count as the `most` the call may use."""
+    def answer(
+        self, model: Model, function: str, most: Charge, *, call: Call | None, seconds: float, base: str | None = None
+    ) -> Answer:
+        """The answer it makes; figures that are missing or cannot be true count as the `most` the call may use.
+
+        `base`: the file that edits in it change.
+        """
         used = credible(self.usage, most)
         if used is None or (self.text and used[1] == 0):
             used = split(most, model)
-        source = code_in(self.text, function)
+        source = source_in(self.text, function, base)
         return Answer(self.text, source, model.model, *used, seconds, model.price(*used), call)
 
 
@@ -87,6 +94,13 @@ def split(most: Charge, model: Model) -> tuple[int, int]:
     """A charge that `most_of` made, as tokens in and out."""
     answer = min(model.longest_answer, most.tokens)  # which may have been changed since
     return most.tokens - answer, answer
+
+
+def source_in(text: str, function: str, base: str | None) -> str | None:
+    """The heuristic in an answer: `base`, as prompts show it, with the answer's edits made; else the code in it."""
+    if base is not None and has_edits(text):
+        return edited(text, without_docstring(base))
+    return code_in(text, function)
 
 
 def code_in(text: str, function: str) -> str | None:
@@ -108,6 +122,8 @@ def why_no_code(text: str) -> str:
     """What is wrong with an answer in which there is no code."""
     if not text.strip():
         return "the answer is empty"
+    if has_edits(text):
+        return "an edit's SEARCH lines are not in the file that was shown"
     if _blocks(text)[1]:
         return "the answer breaks off within its code block (a larger proposer.max_tokens may help)"
     return "the answer held no Python code block"

@@ -88,8 +88,9 @@ class Endpoint:
                 seconds = time.monotonic() - started
                 ledger.settle(call, failed.outcome, failed.charge, self.clean(str(failed.error)), seconds)
                 raise failed.error from None
+            seconds = time.monotonic() - started
             return completion.answer(
-                self.model, self._function, call.most, call=call, seconds=time.monotonic() - started
+                self.model, self._function, call.most, base=request.base, call=call, seconds=seconds
             )
 
     def rest(self, attempt: int, backoff: float, wanted: float | None) -> None:

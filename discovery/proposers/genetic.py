@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from discovery.operators import WEIGHTS
 from discovery.proposers.base import Answer, Ledger, Request
 from discovery.proposers.expressions import Grower, Node, leaves, owner_of, parse, render, tidy
 from discovery.proposers.variation import Behaviour, Variation
@@ -45,7 +46,9 @@ class Genetic:
     """
 
     operators = ("create", "mutate", "crossover", "tune")
-    needs_prompt = False
+    weights = WEIGHTS
+    prompted = ()
+    lessons_every = 0
     lookahead = 6
 
     def __init__(self, entry: Entry, skeleton: Skeleton | None = None) -> None:

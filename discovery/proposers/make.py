@@ -5,6 +5,7 @@ from __future__ import annotations
 from discovery.errors import UsageError
 from discovery.proposers.base import Proposer
 from discovery.proposers.settings import BatchProposer, OpenAIProposer, ReplayProposer, Settings
+from discovery.proposers.tuning import WithTuning
 from problems.base import Problem
 
 
@@ -17,11 +18,11 @@ def make_proposer(settings: Settings, problem: Problem) -> Proposer:
     if isinstance(settings, OpenAIProposer):
         from discovery.proposers.openai import OpenAI
 
-        return OpenAI(settings, problem.entry.function)
+        return WithTuning(OpenAI(settings, problem.entry.function))
     if isinstance(settings, BatchProposer):
         from discovery.proposers.batch import Batch
 
-        return Batch(settings)
+        return WithTuning(Batch(settings))
     if isinstance(settings, ReplayProposer):
         from discovery.proposers.replay import Replay
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import prompts.render
+from discovery.operators import MODEL_WEIGHTS
 from discovery.proposers.base import Answer, Ledger, ProposerError, Request
 from discovery.proposers.cache import Cache
 from discovery.proposers.endpoint import Endpoint, Fault, Refused
@@ -19,10 +20,10 @@ OUTAGE = 300.0
 class OpenAI:
     """Several models, drawn by weight for each request; one that fails for good is stood in for by the next drawn.
 
-    Nothing but (seed, number) decides which model is asked first.
+    Nothing but the request decides which model is asked first.
     """
 
-    needs_prompt = True
+    weights = MODEL_WEIGHTS
 
     def __init__(self, settings: OpenAIProposer, function: str) -> None:
         """Read the keys from their environment variables; `function` is what answers must define.
@@ -30,7 +31,8 @@ class OpenAI:
         Raises:
             UsageError: a variable is not set, and its endpoint is not on this machine.
         """
-        self.operators = prompts.render.operators()
+        self.operators = self.prompted = prompts.render.operators()
+        self.lessons_every = settings.lessons
         self.lookahead = 2 * sum(model.concurrency for model in settings.models)  # or slots wait for the slowest call
         self._settings = settings
         self._endpoints = [Endpoint(model, function) for model in settings.models]
@@ -43,8 +45,10 @@ class OpenAI:
             ProposerError: every model refuses, or has a fault that does not pass.
             BudgetSpent: the budget has no room for another call.
         """
-        order = drawn([endpoint.model for endpoint in self._endpoints], f"{request.seed}:model:{request.number}")
-        if self._cache and (known := self._cache.find(self._endpoints[order[0]].model, request.prompt)):
+        models = [endpoint.model for endpoint in self._endpoints]
+        order = drawn(models, f"{request.seed}:model:{request.number}")
+        order.sort(key=lambda index: models[index].model != request.model)  # stable: the others by weight
+        if self._cache and (known := self._cache.find(self._endpoints[order[0]].model, request)):
             return known
         failures: list[ProposerError] = []
         for endpoint in (self._endpoints[index] for index in order):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import prompts.render
 from discovery.archive import Archive
 from discovery.budget import BudgetSpent
 from discovery.errors import UsageError
 from discovery.leaderboard import SPLITS
+from discovery.operators import PARENTS, WEIGHTS
 from discovery.proposers.base import Answer, Ledger, ProposerError, Request
 from discovery.proposers.genetic import Genetic
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
+PROMPTED = "SELECT DISTINCT operator FROM request WHERE prompt != '' AND number >= 0"
+
 
 class Replay:
-    """Gives each request the answer that the recorded run got for the same request; costs nothing."""
+    """Gives each request the prompt and the answer of the same request in the recorded run; costs nothing."""
+
+    lessons_every = 0  # they are in the prompts
 
     def __init__(self, folder: Path) -> None:
         """Open the archive of a recorded run.
@@ -27,9 +32,15 @@ class Replay:
             UsageError: there is none.
         """
         self._archive = Archive(folder, "read")
-        self.lookahead = int(self._archive.config["search"]["lookahead"])
-        self.needs_prompt = bool(self._archive.query("SELECT 1 FROM request WHERE prompt != '' LIMIT 1"))
-        self.operators = prompts.render.operators() if self.needs_prompt else Genetic.operators
+        search = self._archive.config["search"]
+        self.lookahead = int(search["lookahead"])
+        self.prompted = [row["operator"] for row in self._archive.query(PROMPTED)]
+        self.operators = tuple(PARENTS) if self.prompted else Genetic.operators
+        self.weights: Mapping[str, float] = search.get("operators") or WEIGHTS
+
+    def prompt(self, number: int) -> str:
+        """What a model was asked with in the recorded run."""
+        return self._archive.prompt(number)
 
     async def propose(self, request: Request, ledger: Ledger) -> Answer:
         """The recorded answer.

@@ -104,8 +104,21 @@ class GeneticProposer(Section):
     kind: Literal["genetic"] = "genetic"
 
 
-class _Models(Section):
+class ModelProposer(Section):
+    """What all who ask models share.
+
+    `edits`: whether an answer that changes a heuristic holds the whole file, or a `diff` to it. `thoughts`: answers
+    begin with an idea in one sentence, which later prompts show beside the code. `weakness`: prompts say where a parent
+    loses most. `reflection`: a crossover first says why the better parent is better, and is told who is ahead where.
+    `lessons`: after so many candidates each a call of its own draws a lesson from them, for later prompts; 0: never.
+    """
+
     models: tuple[Model, ...] = Field(min_length=1)
+    edits: Literal["whole", "diff"] = "whole"
+    thoughts: bool = True
+    weakness: bool = True
+    reflection: bool = True
+    lessons: int = Field(50, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -121,7 +134,7 @@ class _Models(Section):
         return others
 
 
-class OpenAIProposer(_Models):
+class OpenAIProposer(ModelProposer):
     """Models behind OpenAI-compatible endpoints, asked live.
 
     Faults that pass are tried again, `attempts` times in all, after `backoff`, 2·`backoff`, 4·`backoff` … seconds with
@@ -135,7 +148,7 @@ class OpenAIProposer(_Models):
     cache: Path | None = None
 
 
-class BatchProposer(_Models):
+class BatchProposer(ModelProposer):
     """One model asked by files: OpenAI's Batch API format, answered later, by whomever.
 
     `size`: requests open at once. With `submit` the files are sent to the endpoint's Batch API, which is asked every

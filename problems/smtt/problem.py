@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,6 +48,11 @@ class TotalTardiness(Problem):
     splits = ("probe", "train", "validation", "test", "paper")
     best_baseline = "mddc"
     bounds = HERE / "bounds"
+    class_meanings: ClassVar[Mapping[str, str]] = {
+        "hard": "due dates close together, many jobs late whatever is done",
+        "robust": "hardly any job late at best, so that every needless delay counts",
+        "regular": "all others",
+    }
     hints = (
         "Consider how the remaining slack of a job compares with its length.",
         "Consider what happens to the jobs that are bound to be late anyway.",

@@ -38,7 +38,12 @@ candidates = {candidates}
 def write_config(
     folder: Path, proposer: str, *, name: str = "r", candidates: int = 8, budget: str = "", search: str = ""
 ) -> Path:
-    """A config for a run of the tiny problem; `proposer`, `budget` and `search` are lines for its sections."""
+    """A config for a run of the tiny problem; `proposer`, `budget` and `search` are lines for its sections.
+
+    Unless `search` names operators there is no tuning, which asks nobody: every candidate is a request.
+    """
+    if "operators" not in search:
+        search = f"{search}\noperators = {{tune = 0}}"
     path = folder / f"{name}.toml"
     text = CONFIG.format(
         problem=PROBLEM, name=name, proposer=proposer, candidates=candidates, budget=budget, search=search

@@ -16,7 +16,10 @@ from evaluators.verdict import Verdict
 
 DRAFT = Draft(0, 2, "mutate", (Parent("source", 0.5, "mdd"),))
 TRAIN = Evaluation(Verdict.ok, "", (1.5, 0.1 + 0.2), 0.25, "sig", {"late": 0.5, "early": 0.1 + 0.2})
-CANDIDATE = Candidate(DRAFT, "def f(): ...", Verdict.ok, "", 0.25, "sig", 0.5, {"train": TRAIN})
+CANDIDATE = Candidate(
+    DRAFT, "def f(): ...", Verdict.ok, "", 0.25, "sig", 0.5, {"train": TRAIN}, "an idea", "model", tokens=7
+)
+ANSWER = "Idea: an idea\n```python\ndef f(): ...\n```\n"
 
 
 def created(folder: Path) -> Archive:
@@ -30,7 +33,7 @@ def record(archive: Archive, candidate: Candidate = CANDIDATE) -> None:
     """Everything the loop writes about one candidate."""
     draft = candidate.draft
     archive.add_request(draft, Request(draft.number, 0, draft.operator, draft.parents, "prompt"))
-    archive.add_answer(draft.number, Answer("text", candidate.source, "model", 3, 4, 0.5, candidate.cost))
+    archive.add_answer(draft.number, Answer(ANSWER, candidate.source, "model", 3, 4, 0.5, candidate.cost))
     archive.commit(candidate, elapsed=1.5)
 
 
@@ -39,9 +42,9 @@ def test_a_candidate_comes_back_as_it_went_in(tmp_path: Path) -> None:
     with created(tmp_path) as archive:
         record(archive)
     with Archive(tmp_path / "r", "append") as archive:
-        assert archive.recall(DRAFT) == replace(CANDIDATE, evaluations={})
+        assert archive.recall(DRAFT) == CANDIDATE
         assert archive.evaluation("0", "train") == TRAIN
-        assert archive.answer(0) == Answer("text", "def f(): ...", "model", 3, 4, 0.5, 0.5)
+        assert archive.answer(0) == Answer(ANSWER, "def f(): ...", "model", 3, 4, 0.5, 0.5)
         assert (archive.committed(), archive.elapsed()) == (1, 1.5)
         assert archive.recall(replace(DRAFT, number=1)) is None
 
@@ -210,7 +213,7 @@ def test_an_answer_and_its_settlement_are_one_step(tmp_path: Path) -> None:
         with pytest.raises(ArchiveError, match="what is committed is never changed"):
             archive.add_answer(0, Answer("second", None, "m", 1, 1, call=call))
         assert archive.open_call(0) == call
-        assert archive.answer(0).text == "text"  # type: ignore[union-attr]
+        assert archive.answer(0).text == ANSWER  # type: ignore[union-attr]
 
 
 def test_calls_are_told_apart_by_their_keys(tmp_path: Path) -> None:

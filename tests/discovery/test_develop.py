@@ -3,9 +3,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from discovery.asking import Asker
 from discovery.candidate import Candidate, Draft
 from discovery.develop import Developer, train_score
 from discovery.proposers.base import Answer, Request
+from discovery.seen import Seen
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 
@@ -25,7 +27,7 @@ class Stage:
     paid: Answer | None = None
     log: list[str] = field(default_factory=list)
     operators: tuple[str, ...] = ("create",)
-    needs_prompt: bool = True
+    prompted: tuple[str, ...] = ("create",)
     lookahead: int = 4
 
     async def evaluate(self, source: str, split: str) -> Evaluation:
@@ -61,22 +63,27 @@ class Stage:
 def develop(stage: Stage, known: dict[str, int] | None = None, lookahead: int = 4) -> Candidate:
     """Develop the draft on a stage; `known` maps behaviours to the number of the candidate that showed them."""
 
-    def duplicate_of(signature: str, *, before: int) -> str | None:
-        number = (known or {}).get(signature)
-        return str(number) if number is not None and number < before else None
+    seen = Seen()
+    for signature, number in (known or {}).items():
+        seen.note(Candidate(Draft(number, 0, "create", ()), None, Verdict.ok, "", 1.0, signature))
+    return asyncio.run(developer(stage, seen, lookahead)(DRAFT))
 
-    developer = Developer(
-        proposer=stage,
+
+def developer(stage: Stage, seen: Seen, lookahead: int = 4) -> Developer:
+    """A developer on a stage."""
+
+    async def prompt(draft: Draft) -> str:
+        return "prompt"
+
+    return Developer(
+        ask=Asker(proposer=stage, journal=stage, ledger=stage, seed=1),  # type: ignore[arg-type]
         evaluator=stage,
         journal=stage,
-        ledger=stage,  # type: ignore[arg-type]
-        duplicate_of=duplicate_of,
+        seen=seen,
         bounds=BOUNDS,
-        prompt=lambda draft: "prompt",
-        seed=1,
+        prompt=prompt,
         lookahead=lookahead,
     )
-    return asyncio.run(developer(DRAFT))
 
 
 def test_journal_first_then_the_cascade() -> None:
@@ -86,6 +93,20 @@ def test_journal_first_then_the_cascade() -> None:
     assert stage.log == ["request", "ask prompt", "answer 0.5", "probe", "train"]
     assert (candidate.verdict, candidate.cost) == (Verdict.ok, 0.5)
     assert candidate.score == pytest.approx(10)
+
+
+def test_a_candidate_knows_its_author_and_idea() -> None:
+    """Model, tokens and the idea in front of the code come with the candidate, live and from a paid answer."""
+    answer = Answer("Idea: use slack. Then more.\n```python\nx\n```", "x", "m", 10, 20)
+    candidate = develop(Stage(paid=answer))
+    assert (candidate.model, candidate.tokens, candidate.thought) == ("m", 30, "use slack.")
+
+
+def test_only_operators_that_want_one_get_a_prompt() -> None:
+    """A draft that no model answers is journalled without a prompt: none is rendered."""
+    stage = Stage(prompted=("mutate",))
+    develop(stage)
+    assert stage.log[:2] == ["request", "ask "]
 
 
 def test_a_faulty_candidate_stops_at_the_probe() -> None:

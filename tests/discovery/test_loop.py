@@ -7,6 +7,7 @@ from discovery.budget import Budget, BudgetSpent
 from discovery.candidate import Candidate, Draft
 from discovery.loop import search
 from discovery.population import Population, Shape
+from discovery.seen import Seen
 from evaluators.verdict import Verdict
 
 SHAPE = Shape(islands=4, island_size=24, tournament=3, migration_every=7)
@@ -22,7 +23,7 @@ class Committed(list[Candidate]):
 
 def run(delays: random.Random, lookahead: int, candidates: int = 60) -> tuple[list[Candidate], list[int]]:
     """A search whose candidates take random times; the candidates, and how many were open at each start."""
-    people = Population([], shape=SHAPE, weights={"create": 1, "mutate": 2}, seed=3, known={})
+    people = Population([], shape=SHAPE, weights={"create": 1, "mutate": 2}, seed=3, seen=Seen())
     journal = Committed()
     open_now: list[int] = []
     running = 0
@@ -63,7 +64,7 @@ def test_a_failure_ends_the_search_and_leaves_nothing_running() -> None:
     """What `develop` raises comes out of the search, and the drafts under way are cancelled."""
 
     async def main() -> None:
-        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, known={})
+        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, seen=Seen())
         cancelled: list[int] = []
 
         async def develop(draft: Draft) -> Candidate:
@@ -98,7 +99,7 @@ def test_a_spent_budget_ends_the_search_where_it_was_refused() -> None:
     """Candidates before the refused one are committed, those after it are given up; the reason comes back."""
 
     async def main() -> None:
-        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, known={})
+        people = Population([], shape=SHAPE, weights={"create": 1}, seed=0, seen=Seen())
         journal = Committed()
 
         async def develop(draft: Draft) -> Candidate:

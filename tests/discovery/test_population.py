@@ -3,6 +3,7 @@ from collections import Counter
 from discovery.candidate import Candidate, Draft
 from discovery.population import Population, Shape
 from discovery.proposers.base import Parent
+from discovery.seen import Seen
 from evaluators.verdict import Verdict
 
 SEEDS = [Parent("mdd source", 0.6, "mdd"), Parent("edd source", 50.0, "edd"), Parent("spt source", 40.0, "spt")]
@@ -12,7 +13,8 @@ WEIGHTS = {"create": 0.2, "mutate": 0.5, "crossover": 0.3}
 
 def population(**shape: int) -> Population:
     """A population over the three seeds."""
-    return Population(SEEDS, shape=Shape(**{**SHAPE, **shape}), weights=WEIGHTS, seed=1, known={"sig-mddc": "mddc"})
+    seen = Seen({"sig-mddc": "mddc"})
+    return Population(SEEDS, shape=Shape(**{**SHAPE, **shape}), weights=WEIGHTS, seed=1, seen=seen)
 
 
 def told(number: int, score: float | None, signature: str, island: int = 0, source: str = "x") -> Candidate:
@@ -62,9 +64,9 @@ def test_only_what_was_known_when_asking_counts_before_the_commit() -> None:
     """`before` hides candidates committed since the draft was asked for: timing cannot decide."""
     people = population()
     people.tell(told(7, 0.5, "new"))
-    assert people.duplicate_of("new", before=7) is None
-    assert people.duplicate_of("new", before=8) == "7"
-    assert people.duplicate_of("sig-mddc", before=0) == "mddc"
+    assert people.seen.duplicate_of("new", before=7) is None
+    assert people.seen.duplicate_of("new", before=8) == "7"
+    assert people.seen.duplicate_of("sig-mddc", before=0) == "mddc"
 
 
 def test_islands_keep_their_best_and_share_them_by_migration() -> None:
@@ -80,5 +82,5 @@ def test_islands_keep_their_best_and_share_them_by_migration() -> None:
 
 def test_an_island_without_members_is_asked_to_create() -> None:
     """Without any parent the draft falls back to create, whatever the weights say."""
-    people = Population([], shape=Shape(**SHAPE), weights={"mutate": 1.0}, seed=1, known={})
+    people = Population([], shape=Shape(**SHAPE), weights={"mutate": 1.0}, seed=1, seen=Seen())
     assert people.ask(0).operator == "create"

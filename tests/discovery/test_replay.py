@@ -88,14 +88,18 @@ def test_measured_again_only_times_differ(recorded: Path, tmp_path: Path) -> Non
 def test_a_replay_that_was_killed_goes_on(recorded: Path, tmp_path: Path) -> None:
     """Resumed in the middle, it ends with the identical leaderboard: nobody gets another's measurements."""
     shutil.copytree(recorded / "runs", tmp_path / "runs")
-    result = replay(tmp_path, "llm", "again", "budget.candidates=6")
+    result = replay(tmp_path, "llm", "again")
     assert result.returncode == 0, result.stderr
     cut = tmp_path / "runs" / "again" / "archive.db"
-    with sqlite3.connect(cut) as db:  # as if killed before anything was validated
-        db.execute("DROP TRIGGER evaluation_no_DELETE")
-        db.execute("DELETE FROM evaluation WHERE split IN ('validation', 'test')")
+    with sqlite3.connect(cut) as db:  # as if killed at the sixth candidate, before anything was validated
+        for table in ("request", "answer", "outcome"):
+            db.execute(f"DROP TRIGGER {table}_no_DELETE")
+            db.execute(f"DELETE FROM {table} WHERE number >= 6")
+        for table in ("evaluation", "comparison"):
+            db.execute(f"DROP TRIGGER {table}_no_DELETE")
+            db.execute(f"DELETE FROM {table} WHERE split IN ('validation', 'test') OR CAST(heuristic AS INTEGER) >= 6")
     db.close()
-    result = discover("resume", "again", "--set", f"budget.candidates={CANDIDATES}", cwd=tmp_path, **NO_NETWORK)
+    result = discover("resume", "again", cwd=tmp_path, **NO_NETWORK)
     assert result.returncode == 0, result.stderr
     assert board(tmp_path, "again") == board(recorded, "llm")
 

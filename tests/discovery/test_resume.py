@@ -138,6 +138,7 @@ def test_an_answer_that_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
         config = write_config(tmp_path, candidates=20)
         with config.open("a") as file:
             file.write(f'\n[proposer]\nkind = "openai"\nmodel = "mock"\nbase_url = "{server.url}"\n')
+            file.write("\n[search.operators]\ntune = 0\n")  # which asks nobody
         process = subprocess.Popen(
             [sys.executable, "-m", "discovery.cli", "run", str(config)],
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

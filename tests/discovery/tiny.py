@@ -27,9 +27,11 @@ class Tiny(Problem):
 
     def split(self, name: str) -> list[Instance]:
         """Four instances of six jobs."""
-        rng = np.random.default_rng(self.splits.index(name))
-        draws = [(rng.integers(1, 21, 6), rng.integers(1, 11, 6)) for _ in range(4)]
-        return [Instance(f"{name}-{i}", {"p": p, "w": w}) for i, (p, w) in enumerate(draws)]
+        return draw(name, self.splits.index(name), 4)
+
+    def fresh(self, seed: int) -> list[Instance]:
+        """Forty of them."""
+        return draw(f"fresh-{seed}", seed + len(self.splits), 40)
 
     def cost(self, instance: Instance, decision: Array) -> float:
         """The weighted sum."""
@@ -39,3 +41,10 @@ class Tiny(Problem):
         """The cost of Smith's order."""
         order = np.argsort(instance["p"] / instance["w"], kind="stable")
         return Bound(self.cost(instance, order), "optimal", "Smith's rule", seconds=0.0)
+
+
+def draw(name: str, seed: int, count: int) -> list[Instance]:
+    """Instances of six jobs."""
+    rng = np.random.default_rng(seed)
+    draws = [(rng.integers(1, 21, 6), rng.integers(1, 11, 6)) for _ in range(count)]
+    return [Instance(f"{name}-{i}", {"p": p, "w": w}) for i, (p, w) in enumerate(draws)]

@@ -40,12 +40,18 @@ def write_config(
     proposer: str = "",
     models: str = "",
 ) -> Path:
-    """The config `tiny.toml`; `budget`, `proposer` and `models` are lines for its sections."""
+    """The config `tiny.toml`; `budget`, `proposer` and `models` are lines for its sections.
+
+    There is no tuning, which asks nobody: every candidate is a call.
+    """
     path = folder / "tiny.toml"
     path.write_text(f"""
 [run]
 problem = "{PROBLEM}:Tiny"
 name = "tiny"
+
+[search]
+operators = {{tune = 0}}
 
 [evaluation]
 workers = 1

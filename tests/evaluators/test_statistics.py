@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evaluators.statistics import compare
+from evaluators.statistics import Median, compare, median_of
 
 
 def test_counts_and_difference() -> None:
@@ -41,3 +41,14 @@ def test_noise_is_not_significant_most_of_the_time() -> None:
         ).wilcoxon_p
         hits += p is not None and p < 0.05
     assert 1 <= hits <= 25
+
+
+def test_the_interval_of_a_median_lies_within_the_values_and_around_it() -> None:
+    """Of one value it is a point; of many like ones it is narrow; without any there is none."""
+    assert median_of([3.0]) == Median(3.0, 3.0, 3.0)
+    few = median_of([1.0, 2.0, 10.0])
+    assert (few.value, few.low, few.high) == (2.0, 1.0, 10.0)
+    many = median_of(list(np.random.default_rng(3).normal(5, 1, 400)))
+    assert many.low < many.value < many.high and many.high - many.low < 0.5
+    with pytest.raises(ValueError, match="no median"):
+        median_of([])

@@ -17,13 +17,12 @@ from discovery.archive import CREATED, Archive
 from discovery.budget import Budget, BudgetSpent
 from discovery.candidate import Candidate, Draft
 from discovery.ledger import Ledger
-from discovery.operators import PARENTS, weights_for
-from discovery.proposers.base import NOTHING, Answer, AnswersWanted, Parent, ProposerError, Request
-from discovery.proposers.batch import Batch, request_line
+from discovery.operators import PARENTS, TUNE, weights_for
+from discovery.proposers.base import NOTHING, TUNER, Answer, AnswersWanted, Parent, ProposerError, Request
+from discovery.proposers.batch import request_line
 from discovery.proposers.completion import most_of
 from discovery.proposers.genetic import Genetic
 from discovery.proposers.make import make_proposer
-from discovery.proposers.openai import OpenAI
 from discovery.proposers.replay import Replay
 from discovery.proposers.settings import (
     KINDS,
@@ -34,6 +33,7 @@ from discovery.proposers.settings import (
     ReplayProposer,
     Settings,
 )
+from discovery.proposers.tuning import WithTuning
 from evaluators.verdict import Verdict
 from problems.registry import load_problem
 from tests.discovery.runs import reply, result_line
@@ -158,6 +158,11 @@ def known(stage: Stage) -> list[Request]:
     return [request for request in requests() if request.operator in stage.proposer.operators]
 
 
+def modelled(stage: Stage, request: Request) -> bool:
+    """Whether a model answers it, live or recorded; the tuner needs none."""
+    return stage.kind != "genetic" and not (stage.kind in LIVE and request.operator == TUNE)
+
+
 def play(stage: Stage, main: Callable[[], Any]) -> Any:
     """Run a coroutine and close the proposer, in one event loop."""
 
@@ -176,12 +181,13 @@ def test_the_suite_knows_every_kind() -> None:
 def test_operators_and_look_ahead(stage: Stage) -> None:
     """Operators are some of those the search knows, each once; there is a weight for them; it looks ahead."""
     proposer = stage.proposer
-    assert isinstance(proposer, Genetic | OpenAI | Batch | Replay)
+    assert isinstance(proposer, Genetic | WithTuning | Replay)
     assert proposer.operators and len(set(proposer.operators)) == len(proposer.operators)
     assert set(proposer.operators) <= set(PARENTS)
-    assert weights_for(proposer.operators, {})
+    assert weights_for(proposer.operators, {}, proposer.weights)
+    assert proposer.lessons_every >= 0
     assert proposer.lookahead >= 1
-    assert isinstance(proposer.needs_prompt, bool)
+    assert set(proposer.prompted) <= set(proposer.operators)
     assert inspect.iscoroutinefunction(proposer.propose) and inspect.iscoroutinefunction(proposer.close)
     play(stage, lambda: asyncio.sleep(0))
 
@@ -199,8 +205,10 @@ def test_an_answer_for_every_operator(stage: Stage) -> None:
                 assert answer.source in answer.text, "verbatim"
                 assert re.search(r"^def priority\(p\b", answer.source, re.MULTILINE)
                 compile(answer.source, "answer", "exec")
-            if stage.kind != "genetic":
+            if modelled(stage, request):
                 assert answer.text == reply(request.prompt)
+            elif stage.kind != "genetic":
+                assert (answer.model, answer.source) == (TUNER, answer.text) and answer.text != request.base
 
     play(stage, main)
 
@@ -229,7 +237,7 @@ def test_requests_are_left_alone(stage: Stage) -> None:
 
     play(stage, main)
     if stage.kind == "openai":
-        assert stage.sent() == [request.prompt for request in known(stage)]
+        assert stage.sent() == [request.prompt for request in known(stage) if modelled(stage, request)]
 
 
 def test_costs_go_through_the_ledger_alone(stage: Stage) -> None:
@@ -249,7 +257,7 @@ def test_costs_go_through_the_ledger_alone(stage: Stage) -> None:
     if stage.kind not in LIVE:
         assert calls == [] and ledger.spending.calls == 0
         return
-    assert [call.number for call in calls] == [request.number for request in known(stage)]
+    assert [call.number for call in calls] == [each.number for each in known(stage) if modelled(stage, each)]
     assert {call.outcome for call in calls} == {"answered"}
     assert (again.calls, again.charge.tokens, again.held) == (len(calls), 120 * len(calls), NOTHING)
     assert again.charge.cost == pytest.approx(len(calls) * 100 / 1e6)
@@ -286,7 +294,7 @@ def test_nothing_is_asked_after_the_ledger_is_closed(stage: Stage) -> None:
             except ProposerError as error:
                 assert stage.kind in LIVE and "the session is closing" in str(error)
             else:
-                assert stage.kind not in LIVE
+                assert stage.kind not in LIVE or request.operator == TUNE
 
     play(stage, main)
     assert stage.archive.calls() == []
@@ -300,9 +308,9 @@ def test_many_at_once(stage: Stage) -> None:
         ledger = stage.ledger()
         return [answer.text for answer in await asyncio.gather(*(stage.propose(each, ledger) for each in known(stage)))]
 
-    texts = play(stage, main)
-    if stage.kind != "genetic":
-        assert texts == [reply(request.prompt) for request in known(stage)]
+    for request, text in zip(known(stage), play(stage, main), strict=True):
+        if modelled(stage, request):
+            assert text == reply(request.prompt)
 
 
 def test_closing_twice_is_harmless(stage: Stage) -> None:
@@ -356,7 +364,7 @@ def test_a_replay_refuses_what_was_not_asked(tmp_path: Path) -> None:
             for other in (Request(1, 7, "create", (), ""), Request(1, 7, request.operator, request.parents[:0], "")):
                 with pytest.raises(ProposerError, match=r"request 1 is \w+, but the recording .* has mutate of 0"):
                     await stage.proposer.propose(other, ledger)
-            with pytest.raises(BudgetSpent, match=r"ends after 10 candidates"):
-                await stage.proposer.propose(Request(10, 7, "create", (), ""), ledger)
+            with pytest.raises(BudgetSpent, match=r"ends after 12 candidates"):
+                await stage.proposer.propose(Request(12, 7, "create", (), ""), ledger)
 
         play(stage, main)

@@ -123,7 +123,7 @@ def test_the_answer_does_not_pass_for_a_models() -> None:
     assert answer.model == "genetic"
     assert "typed genetic programming, not an LLM" in docstring
     assert "Operator: mutate." in docstring
-    assert not Genetic.needs_prompt
+    assert not Genetic.prompted
 
 
 def test_variation_makes_a_difference() -> None:

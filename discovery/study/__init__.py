@@ -1,0 +1,1 @@
+"""Studies: the same task with several settings and seeds, so that what a setting is worth can be told."""

@@ -1,0 +1,1 @@
+"""This project beside its peers: the same task, evaluator, model and number of calls."""
