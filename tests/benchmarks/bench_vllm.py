@@ -13,9 +13,7 @@ PYTHON = ROOT / ".venv-vllm/bin/python"
 def main() -> None:
     """Print every figure of vLLM, if it is there."""
     if not (ROOT / ".venv-vllm/ready").exists():
-        print(
-            "what exported policies cost in vLLM: not measured; call make test-vllm once, which installs vLLM (3.5 GB)"
-        )
+        print("what exported policies cost in vLLM: not measured; make test-vllm installs vLLM (3.5 GB)")
         return
     quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
     subprocess.run([PYTHON, "-m", "tests.vllm.bench"], cwd=ROOT, env={**os.environ, **quiet}, check=True)

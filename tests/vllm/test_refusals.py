@@ -64,7 +64,7 @@ def append(path: Path) -> None:
         (lambda folder: write_folder(folder, BEST, {}), "does not start: bad_source: defines no function of a policy"),
         (
             lambda folder: write_folder(folder, HOLD, {}),
-            "engine 'vllm' cannot carry out 'hold'; engines that can: sim, torch",
+            "'vllm' cannot carry out 'hold'; engines that can: sim",
         ),
         (lambda folder: write_folder(folder, "while True: pass", {}), "does not start: wall_timeout: no answer within"),
     ],
