@@ -105,6 +105,7 @@ def test_the_pages_own_problem_is_one(tmp_path: Path) -> None:
     """What the page "from traffic to a better scheduler" calls traffic.py makes windows of a trace beside it."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
     make(tmp_path, 400)
+    (tmp_path / "mine.jsonl").rename(tmp_path / "traffic.jsonl")
     load_profile("h200-llama3-8b").save(tmp_path / "mine.json")
     (tmp_path / "traffic.py").write_text(block)
     instance = load_problem(f"{tmp_path / 'traffic.py'}:Mine").split("train")[0]
