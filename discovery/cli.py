@@ -344,7 +344,10 @@ def bench(
         list[str] | None, typer.Option(help="vllm: a running server, once for each POLICY, which then is a name only.")
     ] = None,
     serve: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help="vllm: start this for each POLICY: 'vllm serve MODEL'.")
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="vllm: start this for each POLICY ('vllm': its own order): 'vllm serve MODEL'."
+        ),
     ] = None,
     prompts: Annotated[str, typer.Option(help="vllm: send prompts as tokens (ids) or as text (words).")] = "tokens",
     api_key_env: Annotated[

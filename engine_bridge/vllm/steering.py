@@ -52,6 +52,7 @@ class Steering:
         self._shown: list[Any] = []
         self._shown_columns = NOTHING
         self._fresh = False
+        self._hits_known = False
         self._ran: list[Any] = []
         self._ran_columns = NOTHING
         self._now = 0.0
@@ -78,6 +79,8 @@ class Steering:
             return
         start, asked = time.perf_counter(), self._guard.asked
         self._fresh = False
+        if self._posted is None:  # else those who were asked about ahead are shown as they were then
+            self._hits_known = False
         room = len(scheduler.running) < self._max_running
         functions = self._functions
         scores = self._collect()
@@ -133,7 +136,7 @@ class Steering:
         if self._posted is not None or self._rest or not self._guard.active():
             return
         start = time.perf_counter()
-        self._fresh = False
+        self._fresh = self._hits_known = False
         shown, columns = self._look_waiting()
         view = self._view(NOTHING, columns)
         if self._guard.post("rank_waiting", view):
@@ -205,6 +208,9 @@ class Steering:
     def _view(self, running: Array, waiting: Array) -> View:
         """A view of the requests in these columns."""
         scheduler, place, split = self._scheduler, self._table.place, len(running)
+        if len(waiting) and "cached" in place and self._prefix_cache and not self._hits_known:
+            self._table.set("cached", waiting, self._prefix_hits(self._shown))  # dear: one look-up each
+            self._hits_known = True
         vectors = self._table.take(_joined(running, waiting))
         for field in ("computed", "blocks"):
             if field in place:
@@ -234,12 +240,10 @@ class Steering:
         scheduler = self._scheduler
         shown = list(islice(scheduler.waiting, self._window))
         if shown != self._shown:
-            self._shown = shown
+            self._shown, self._hits_known = shown, False
             self._shown_columns = self._table.columns(shown, scheduler.requests)
             if "output" in self._read:  # of those that were preempted
                 self._table.set("output", self._shown_columns, [request.num_output_tokens for request in shown])
-        if "cached" in self._read and self._prefix_cache:
-            self._table.set("cached", self._shown_columns, self._prefix_hits(shown))
         self._fresh = True
         return self._shown, self._shown_columns
 

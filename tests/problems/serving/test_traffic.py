@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from problems.registry import load_problem
 from problems.serving.instances import decode_iteration
 from tests.discovery.conftest import discover
 
+PAGE = Path(__file__).parents[3] / "engine_bridge" / "vllm" / "README.md"
 SOURCE = """
 from problems.serving.traffic import Traffic
 
@@ -97,6 +99,17 @@ def test_a_policy_is_discovered_on_own_traffic_and_exported(tmp_path: Path) -> N
     assert result.returncode == 0, result.stderr
     assert "of the problem serving_mine" in (tmp_path / "out" / "README.md").read_text()
     assert discover("doctor", "out", cwd=tmp_path).returncode == 0
+
+
+def test_the_pages_own_problem_is_one(tmp_path: Path) -> None:
+    """What the page "from traffic to a better scheduler" calls traffic.py makes windows of a trace beside it."""
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    make(tmp_path, 400)
+    (tmp_path / "mine.jsonl").rename(tmp_path / "traffic.jsonl")
+    load_profile("h200-llama3-8b").save(tmp_path / "mine.json")
+    (tmp_path / "traffic.py").write_text(block)
+    instance = load_problem(f"{tmp_path / 'traffic.py'}:Mine").split("train")[0]
+    assert (len(instance["arrival"]), int(instance["max_running"]), float(instance["tpot"][0])) == (40, 8, 0.1)
 
 
 def test_a_trace_is_shown_and_converted(tmp_path: Path) -> None:
