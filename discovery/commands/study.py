@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -57,7 +58,8 @@ def study(
     axis = axis_of([course for found in courses.values() for course in found])
     summaries = summarise(courses, axis)
     problem = tasks.pop()
-    record = {"problem": problem, "axis": axis, "arms": [each.as_json() for each in summaries]}
+    runs = {arm: [asdict(course) for course in found] for arm, found in courses.items()}
+    record = {"problem": problem, "axis": axis, "arms": [each.as_json() for each in summaries], "runs": runs}
     (folder / RESULTS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _plot(folder / PLOT, courses, axis, problem)
     if as_json:

@@ -52,6 +52,7 @@ def test_a_study_compares_its_arms_with_the_first(tmp_path: Path) -> None:
         assert arm["seeds"] == [1, 2] and list(arm["after"]) == ["25", "30"]
         assert gaps == sorted(gaps, reverse=True)
         assert (arm["difference"] is None) == (arm["arm"] == "r")
+        assert [len(run["gaps"]) for run in found["runs"][arm["arm"]]] == [30, 30]
     folder = tmp_path / "runs/studies/r"
     assert json.loads((folder / "results.json").read_text()) == found
     assert (folder / "gap.png").read_bytes().startswith(PNG)
