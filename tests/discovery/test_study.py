@@ -64,6 +64,15 @@ def test_a_study_compares_its_arms_with_the_first(tmp_path: Path) -> None:
     assert evaluations(tmp_path) == before, "runs that had ended were made again"
 
 
+def test_a_search_that_starts_from_nothing_has_no_gap_at_first(tmp_path: Path) -> None:
+    """Without seeds there is no gap before the first candidate: JSON says null, and table and plot are made."""
+    write_config(tmp_path, GENETIC, candidates=6)
+    found = study(tmp_path, "r.toml", "--seeds", "1", "--set", "search.seeds=[]")
+    assert found["runs"]["r"][0]["start"] is None
+    assert found["arms"][0]["after"]["6"]["value"] >= 0
+    assert (tmp_path / "runs/studies/r/gap.png").read_bytes().startswith(PNG)
+
+
 def test_a_study_goes_on_after_a_kill(tmp_path: Path) -> None:
     """Killed amid a run, and one run amid its set-up: the same command makes what is missing and nothing else."""
     write_config(tmp_path, GENETIC, candidates=40)
