@@ -14,7 +14,7 @@ from discovery.proposers.base import Parent
 from evaluators.evaluation import Evaluation
 from evaluators.verdict import Verdict
 from evaluators.weakness import Loss, ahead, losses, worst_instance
-from problems.base import Array, Problem
+from problems.base import Array, Instance, Problem
 
 
 class Bounded(Protocol):
@@ -114,6 +114,10 @@ class Briefing:
         }
 
     @cached_property
+    def _train(self) -> Sequence[Instance]:
+        return self._problem.split("train")
+
+    @cached_property
     def _bounds(self) -> list[float]:
         return [instance.bound for instance in self._journal.instances("train")]
 
@@ -147,7 +151,7 @@ class Briefing:
 
     def _described(self, position: int, cost: float) -> str:
         """A train instance in words: how its values are spread, and what the heuristic makes of it."""
-        instance = self._problem.split("train")[position]
+        instance = self._train[position]
         names = self._problem.instance_fields or [value.name for value in self._problem.entry.inputs]
         values = [_spread(name, instance.arrays[name]) for name in names if name in instance.arrays]
         return "; ".join([*values, f"cost {cost:g}, bound {self._bounds[position]:g}"])

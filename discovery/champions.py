@@ -34,12 +34,16 @@ def chosen(problem: str, folder: Path = CHAMPIONS) -> dict[str, str]:
 def keep(problem: str, name: str, source: str, record: dict[str, Any], folder: Path = CHAMPIONS) -> Path:
     """Write an accepted champion to `folder`/PROBLEM: its source, its run's config, and the `record` of all about it.
 
+    One that is kept already stays as it is.
+
     Raises:
-        UsageError: it is there already.
+        UsageError: another one of that name is there, from another run of the same name.
     """
     path = folder / problem / f"{name}.py"
     if path.exists():
-        raise UsageError(f"'{path}' exists: this champion is kept already")
+        if path.read_text(encoding="utf-8") == source:
+            return path
+        raise UsageError(f"'{path}' holds another champion, from another run of that name; rename this run's folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     commands = how_to_reproduce(path, record)
     path.with_suffix(".json").write_text(json.dumps({**record, "reproduce": commands}, indent=2) + "\n", "utf-8")

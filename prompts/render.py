@@ -69,6 +69,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 
+@lru_cache(maxsize=512)
 def without_docstring(source: str) -> str:
     """A file less its module docstring, which tells of its origin; unchanged if it has none or is no Python."""
     try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -57,7 +60,8 @@ def study(
     axis = axis_of([course for found in courses.values() for course in found])
     summaries = summarise(courses, axis)
     problem = tasks.pop()
-    record = {"problem": problem, "axis": axis, "arms": [each.as_json() for each in summaries]}
+    runs = {arm: [asdict(course) for course in found] for arm, found in courses.items()}
+    record = _finite({"problem": problem, "axis": axis, "arms": [each.as_json() for each in summaries], "runs": runs})
     (folder / RESULTS).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _plot(folder / PLOT, courses, axis, problem)
     if as_json:
@@ -128,6 +132,15 @@ def _plot(path: Path, courses: dict[str, list[Course]], axis: Axis, problem: str
     from discovery.study.plot import gap_plot  # matplotlib takes a second to import
 
     path.write_bytes(gap_plot(courses, axis, f"{problem}: median over seeds (their number in brackets)"))
+
+
+def _finite(value: Any) -> Any:
+    """A record for JSON, which has no word for the gap of a search that has found nothing yet: None."""
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _interval(median: Median) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -91,7 +92,7 @@ class Summary:
     """An arm over its seeds: medians with bootstrap intervals.
 
     `after`: best train gap by checkpoint; `difference`: at the last of them, minus that of the study's first arm with
-    the same seed (below zero: better than it), None for the first arm itself.
+    the same seed (below zero: better than it), None for the first arm itself, or where one of the two found nothing.
     """
 
     arm: str
@@ -136,11 +137,12 @@ def _summary(
     arm: str, courses: Sequence[Course], reference: dict[int, Course], places: Sequence[int], axis: Axis
 ) -> Summary:
     last = places[-1]
-    paired = [
-        course.gap_after(last, axis) - reference[course.seed].gap_after(last, axis)
+    pairs = [
+        (course.gap_after(last, axis), reference[course.seed].gap_after(last, axis))
         for course in courses
         if course.seed in reference
     ]
+    paired = [gap - other for gap, other in pairs if math.isfinite(gap) and math.isfinite(other)]
     tested = [course.test_gap for course in courses if course.test_gap is not None]
     count = len(courses)
     return Summary(

@@ -57,6 +57,11 @@ def test_a_winner_is_kept_with_all_that_is_known_of_it(folder: Path) -> None:
     record = json.loads(path.with_suffix(".json").read_text())
     assert record["archive_row"]["heuristic"] == label and record["archive_row"]["test"]["verdict"] == "ok"
     assert record["trial"]["seed"] == 7
+    assert accept(folder, f"r/{label}") == (code, trial), "a trial that is made again says the same"
+    path.write_text("# another\n")
+    other = discover("accept", f"r/{label}", "--seed", "7", cwd=folder)
+    assert (other.returncode, "holds another champion" in other.stderr) == (2, True)
+    path.write_text(record["archive_row"]["answer"])
     again = discover(*record["reproduce"]["trial"].split()[1:], "--json", cwd=folder)
     assert again.returncode == 0, again.stderr
     gaps = {Path(row["heuristic"]).stem.removeprefix("r-"): row["ratio_gap_pct"] for row in json.loads(again.stdout)}

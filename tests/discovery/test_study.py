@@ -52,6 +52,7 @@ def test_a_study_compares_its_arms_with_the_first(tmp_path: Path) -> None:
         assert arm["seeds"] == [1, 2] and list(arm["after"]) == ["25", "30"]
         assert gaps == sorted(gaps, reverse=True)
         assert (arm["difference"] is None) == (arm["arm"] == "r")
+        assert [len(run["gaps"]) for run in found["runs"][arm["arm"]]] == [30, 30]
     folder = tmp_path / "runs/studies/r"
     assert json.loads((folder / "results.json").read_text()) == found
     assert (folder / "gap.png").read_bytes().startswith(PNG)
@@ -61,6 +62,15 @@ def test_a_study_compares_its_arms_with_the_first(tmp_path: Path) -> None:
     table = discover("study", *command, cwd=tmp_path).stdout
     assert "best-of-N" in table and "difference" in table
     assert evaluations(tmp_path) == before, "runs that had ended were made again"
+
+
+def test_a_search_that_starts_from_nothing_has_no_gap_at_first(tmp_path: Path) -> None:
+    """Without seeds there is no gap before the first candidate: JSON says null, and table and plot are made."""
+    write_config(tmp_path, GENETIC, candidates=6)
+    found = study(tmp_path, "r.toml", "--seeds", "1", "--set", "search.seeds=[]")
+    assert found["runs"]["r"][0]["start"] is None
+    assert found["arms"][0]["after"]["6"]["value"] >= 0
+    assert (tmp_path / "runs/studies/r/gap.png").read_bytes().startswith(PNG)
 
 
 def test_a_study_goes_on_after_a_kill(tmp_path: Path) -> None:
