@@ -16,12 +16,14 @@ from discovery.asking import Asker
 from discovery.candidate import Candidate, Draft
 from discovery.operators import REFLECT
 from discovery.proposers.base import Answer
-from evaluators.verdict import harmless
+from evaluators.verdict import Verdict, harmless
 
 ATTEMPTS = 20
 """Attempts a lesson is drawn from: the last so many that a model was asked for."""
 LINES, LENGTH = 5, 200
 """What is kept of a lesson: so many lines of so many characters."""
+WHY = 100
+"""Characters told of why an attempt failed."""
 ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(\S.*)$")
 
 
@@ -79,8 +81,14 @@ class Lessons:
 def attempt(candidate: Candidate) -> str:
     """One line on what was tried and what came of it."""
     start = ", ".join(f"{parent.score:.3f}" for parent in candidate.draft.parents if not parent.fault)
-    came = candidate.verdict.value if candidate.score is None else f"{candidate.score:.3f}"
+    came = f"{candidate.score:.3f}" if candidate.score is not None else _fault(candidate)
     return f"{candidate.draft.operator}{f' from {start}' if start else ''}: {came}. {candidate.thought}"
+
+
+def _fault(candidate: Candidate) -> str:
+    """The verdict and, where it is about more than likeness, why."""
+    why = "" if candidate.verdict is Verdict.duplicate else harmless(candidate.detail, WHY)
+    return f"{candidate.verdict.value} ({why})" if why else candidate.verdict.value
 
 
 def lesson_in(text: str) -> str:

@@ -24,12 +24,12 @@ WEIGHTS: Mapping[str, float] = {
 """How often each is drawn, relative to the others, unless the config or the proposer says otherwise."""
 
 MODEL_WEIGHTS: Mapping[str, float] = {
-    "create": 0.1,
+    "create": 0.05,
     "mutate": 0.25,
-    "crossover": 0.15,
+    "crossover": 0.2,
     "tune": 0.6,
     "simplify": 0.05,
-    "repair": 0.2,
+    "repair": 0.15,
 }
 """The same where models answer: tuning, which asks none, is free; repair counts only while there is what to repair."""
 

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["number", "whole", "term"]
@@ -65,19 +66,20 @@ def perturbed(source: str, rng: random.Random) -> str | None:
     return text.decode()
 
 
-def places(source: str) -> list[Place]:
+@lru_cache(maxsize=256)
+def places(source: str) -> tuple[Place, ...]:
     """What may be changed in a file, in the order of its text; nothing in what is no Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        return []
+        return ()
     starts = [0] + [match.end() for match in re.finditer(rb"\r\n|\r|\n", source.encode())]
     found = []
     for kind, node in _statements(tree.body):
         assert node.end_lineno is not None and node.end_col_offset is not None  # parsed from text
         start = starts[node.lineno - 1] + node.col_offset
         found.append(Place(kind, start, starts[node.end_lineno - 1] + node.end_col_offset, node))
-    return sorted(found, key=lambda place: (place.start, -place.end))
+    return tuple(sorted(found, key=lambda place: (place.start, -place.end)))
 
 
 def _changed(place: Place, old: str, factor: float) -> str:

@@ -157,6 +157,9 @@ def test_an_attempt_says_where_it_started_and_what_came_of_it() -> None:
     assert attempt(candidate(1)) == "mutate from 1.500: 1.250. an idea"
     draft = Draft(1, 0, "repair", (Parent("x", float("inf"), "0", fault="exception"),))
     assert attempt(Candidate(draft, "x", Verdict.crash, thought="it")) == "repair: crash. it"
+    wrong = Candidate(draft, "x", Verdict.invalid_decision, "expected scores of shape (50,), got ()", thought="it")
+    assert attempt(wrong) == "repair: invalid_decision (expected scores of shape (50,), got ()). it"
+    assert attempt(Candidate(draft, "x", Verdict.duplicate, "behaves like 3", thought="it")) == "repair: duplicate. it"
 
 
 def test_a_lesson_is_a_few_short_lines() -> None:

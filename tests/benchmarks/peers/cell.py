@@ -68,7 +68,8 @@ def _watch(job: Job, counter: Counter) -> float:
         cpu = 0.0
         try:
             while process.poll() is None:
-                cpu = max(cpu, _cpu_of_session(process.pid) if job.peer else _cpu_of(process.pid))
+                if not counter.refused:  # what follows the budget's last call is not counted
+                    cpu = max(cpu, _cpu_of_session(process.pid) if job.peer else _cpu_of(process.pid))
                 quiet = time.monotonic() - counter.at
                 if quiet > STALLED or (job.peer and counter.spent and quiet > GRACE):
                     break
