@@ -42,7 +42,7 @@ def resume(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change its budget, proposer or workers: budget.tokens=2000000"
+            "--set", metavar="KEY=VALUE", help="Change its budget, proposer, workers or engine: budget.tokens=2000000"
         ),
     ] = None,
     as_json: Json = False,
@@ -223,7 +223,7 @@ def calibrate(
 
 @app.command()
 def trace(
-    source: Annotated[str, typer.Argument(help="A trace, vLLM's request log, or a synthetic workload's name.")],
+    source: Annotated[str, typer.Argument(help="A trace, vLLM's request log, or conversation, code, mooncake.")],
     out: Annotated[Path | None, typer.Argument(metavar="[OUT.jsonl]", help="Write it here in our own format.")] = None,
     start: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Leave out what arrives before.")] = 0.0,
     end: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="… and from there on.")] = None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from discovery.proposers.settings import Section
@@ -26,7 +24,7 @@ class Engine(Section):
     requests: int = Field(100, ge=1)
     rate: float | None = Field(None, gt=0)
     concurrency: int | None = Field(None, ge=1)
-    slo: Literal["strict", "relaxed"] | None = None
+    slo: str | None = None
     max_prompt: int | None = Field(None, ge=1)
     blocks: int | None = Field(None, ge=1)
     rounds: int = Field(3, ge=1, le=100)

@@ -66,9 +66,10 @@ def check_engine_stage(config: Config) -> None:
         )
     own_levels(wanted.slo)
     at_rate(_workload(config), wanted.rate)
-    for name in wanted.baselines or ():
-        find_contender(name)
     _check_engine(config)
+    with Sandbox(min_tier=config.evaluation.min_isolation) as sandbox:
+        for name in wanted.baselines or ():
+            _as_sealed(find_contender(name), serving=_finds_policies(problem)).check(config.evaluation.engine, sandbox)
 
 
 def run_engine_stage(archive: Archive, config: Config, phase: Phase) -> None:
@@ -114,7 +115,7 @@ def run_engine_stage(archive: Archive, config: Config, phase: Phase) -> None:
 
 
 def contenders_of(archive: Archive, config: Config, problem: Problem, phase: Phase) -> list[Contender]:
-    """The best on validation, and the baselines beside them, all as sealed policies; named as in the archive.
+    """The best on validation, and the baselines beside them, each once, as sealed policies; named as in the archive.
 
     Policies that are no baselines of the problem are called `policy NAME`: a name can mean two things.
     """
@@ -128,7 +129,8 @@ def contenders_of(archive: Archive, config: Config, problem: Problem, phase: Pha
         except NotAdaptable as error:
             phase(f"engine: {row.heuristic} is left out: {error}")
     if config.engine.baselines is not None:
-        return [*found, *(_as_sealed(find_contender(name), serving=serving) for name in config.engine.baselines)]
+        found += (_as_sealed(find_contender(name), serving=serving) for name in config.engine.baselines)
+        return list({each.name: each for each in found}.values())
     policies = {name: read_source(path) for name, path in known_policies().items() if name == FIRST_COME}
     for name, source in policies.items():
         found.append(Contender(name if serving else f"policy {name}", "baseline", source=source))

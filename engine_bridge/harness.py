@@ -241,8 +241,10 @@ def warm_up_workload(settings: EngineSettings, longest: int, seed: int = 0) -> W
     """
     rng = np.random.default_rng((seed, 0x3A))
     output = rng.integers(8, 48, WARM_UP)
-    most = max(8, min(longest, settings.blocks * settings.block_size // 2))
-    prompt = np.exp(rng.uniform(np.log(8), np.log(most + 1), WARM_UP)).astype(np.int64)
+    room = settings.blocks * settings.block_size
+    output = np.minimum(output, max(1, room // 4))
+    most = max(1, min(longest, room // 2))
+    prompt = np.exp(rng.uniform(np.log(min(8, most)), np.log(most + 1), WARM_UP)).astype(np.int64)
     arrival = np.repeat([0.0, 1e-3, 2e-3], WARM_UP // 3)
     return Workload.of("warm-up", arrival, prompt, output)
 

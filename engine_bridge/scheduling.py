@@ -81,7 +81,7 @@ def key_of(requests: Array, shared: Array, settings: Array, request: int, place:
 
 
 @compiled
-def cached_blocks(requests: Array, shared: Array, pool: Array, first: Array, settings: Array, request: int) -> int:
+def cached_blocks(requests: Array, shared: Array, first: Array, settings: Array, request: int) -> int:
     """How many blocks at the start of a waiting request are in the cache; at least its last token is not."""
     if settings[CACHE] == 0:
         return 0
@@ -222,7 +222,7 @@ def admit_waiting(
         if requests[CHUNK, request] == 0:
             passed += 1
             continue
-        hits = cached_blocks(requests, shared, pool, first, settings, request)
+        hits = cached_blocks(requests, shared, first, settings, request)
         computed = max(hits * size, requests[COMPUTED, request])
         tokens = min(tokens_of(requests, request, computed, threshold), state[BUDGET])
         total = computed + tokens

@@ -60,7 +60,7 @@ class Ranking:
         queue[:] = sorted(queue, key=lambda request: self._seen[request.rid][0])
         shown = queue[: self._settings.window]
         if self._guard.active():
-            view = View(self._vectors(shown, now), self._numbers(schedule_policy, len(queue), running, now))
+            view = View(self._vectors(shown), self._numbers(schedule_policy, len(queue), running, now))
             scores = self._guard.ask("rank_waiting", view)
             if scores is not None:
                 queue[: len(shown)] = [shown[place] for place in np.argsort(scores, kind="stable")]
@@ -78,7 +78,7 @@ class Ranking:
             waiting = {request.rid for request in queue}
             self._seen = {name: known for name, known in self._seen.items() if name in waiting}
 
-    def _vectors(self, shown: MutableSequence[Any], now: float) -> Array:
+    def _vectors(self, shown: MutableSequence[Any]) -> Array:
         """The fields that the policy reads, as rows."""
         rows = [self._facts(request) for request in shown]
         return np.array([[row[name] for row in rows] for name in self._guard.policy.fields], dtype=np.float64)

@@ -479,7 +479,7 @@ def show(
             found = 0
         else:
             request = waiting[(state[HEAD] + place - runs) % len(waiting)]
-            found = cached_blocks(requests, shared, pool, first, settings, request) * settings[BLOCK_SIZE]
+            found = cached_blocks(requests, shared, first, settings, request) * settings[BLOCK_SIZE]
         vectors[0, place] = request
         vectors[1, place] = times[ARRIVAL, request]
         vectors[2, place] = requests[PROMPT, request]

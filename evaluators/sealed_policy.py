@@ -6,7 +6,6 @@ with Sandbox(limits) as sandbox, SealedPolicy(sandbox, source) as policy:
 
 from __future__ import annotations
 
-import ast
 from dataclasses import replace
 from typing import Self
 
@@ -17,27 +16,6 @@ from evaluators.verdict import CandidateFault, Verdict
 
 ANSWER_SECONDS = 1.0
 """Wall time for one answer, where the limits name none; generous, since a busy machine makes any answer late."""
-
-
-def defined_functions(source: str) -> frozenset[str]:
-    """The functions of the protocol that a source defines for its users, or may define; none if it is no Python.
-
-    The source is read, not run: whether `if BUDGET: def token_budget…` defines one, only a sealed process can tell.
-    """
-    try:
-        left: list[ast.AST] = [ast.parse(source)]
-        names: set[str] = set()
-        while left:
-            node = left.pop()
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.add(node.name)
-            elif isinstance(node, ast.Assign):
-                names.update(target.id for target in node.targets if isinstance(target, ast.Name))
-            else:
-                left += ast.iter_child_nodes(node)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()
-    return frozenset(names & {*CORE, *EXTENSIONS})
 
 
 class SealedPolicy:

@@ -11,10 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from engine_bridge.vllm.folder import FORMAT, MANIFEST, POLICY, BrokenFolder, Manifest, check_folder, digest
-from evaluators.sealed_policy import defined_functions
-
-__all__ = ["CLASS", "FORMAT", "BrokenFolder", "Manifest", "check_folder", "runtime_files", "write_folder"]
+from engine_bridge.vllm.folder import FORMAT, MANIFEST, POLICY, digest
 
 CLASS = "scheduler.PolicyScheduler"
 """What `--scheduler-cls` is given."""
@@ -22,10 +19,7 @@ RUNTIME = "policy_runtime"
 ENTRY = "evaluators.vllm_entry"
 PACKAGES = ("engine_bridge.vllm", "evaluators.sandbox")
 """Copied as a whole."""
-MODULES = (
-    *("engine_bridge.policy", "evaluators.verdict", "evaluators.sealed_policy", "evaluators.served_policy"),
-    "problems.errors",
-)
+MODULES = (*("engine_bridge.policy", "evaluators.verdict", "evaluators.served_policy", "problems.errors"),)
 _OURS = re.compile(r"\b(?:engine_bridge|evaluators|problems)\b(?=[.\"])")
 
 
@@ -42,6 +36,8 @@ def write_folder(
 ) -> None:
     """Write the policy's source, what runs it, and a manifest that holds `facts` beside the hashes of the files.
 
+    `facts`: its `functions`, as a sealed process found them, and what is told of it.
+
     `runtime`: the files that run it, by path; None: those for vLLM.
 
     Raises:
@@ -53,7 +49,6 @@ def write_folder(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
     manifest = {
-        "functions": sorted(defined_functions(policy)),
         **facts,
         "format": FORMAT,
         "files": {name: digest(text.encode()) for name, text in texts.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from discovery.bench.contenders import Contender
@@ -15,6 +15,7 @@ from engine_bridge.replay.client import Replay, replay
 from engine_bridge.replay.figures import replay_metrics
 from engine_bridge.replay.http import Address
 from engine_bridge.replay.server import Access, Server, ServerError, survey
+from problems.serving.instances import FACTORS
 
 LATE = 0.01
 """Seconds by which the client may send late, at the 99th percentile, before that is worth a warning."""
@@ -73,6 +74,8 @@ class LiveScene(Scene):
 def live(scene: Scene, access: Access) -> LiveScene:
     """`scene` with live engines."""
     facts = {"prompts": "words" if access.text else "token ids"}
+    if scene.slo in FACTORS:  # multiples of an idle engine's times, of which the servers' clock knows nothing
+        scene = replace(scene, slo=f"{scene.slo} by {scene.profile.name}")
     return LiveScene(**{each.name: getattr(scene, each.name) for each in fields(scene)}, facts=facts)
 
 
@@ -125,7 +128,9 @@ def _run(
     for text in warnings(replayed, workload.output):
         warn(f"{what}: {text}")
     active = bool(replayed.changed.after.get("scheduling_policy_active"))
-    origin = f"{server.engine} at {server.address}, {'an exported policy' if active else 'its own scheduler'}"
+    origin = (
+        f"{server.engine} at {server.address}, {'an exported policy' if active else 'no figures of an exported policy'}"
+    )
     return Result(Served(name, origin, exported=active), rate, replay_metrics(replayed, workload))
 
 

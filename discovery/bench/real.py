@@ -221,7 +221,7 @@ def run_real(
     try:
         tell("warming up")
         first = warm_up(engine.serves, engine.settings, longest, experts=experts, top_k=top_k, seed=seed)
-        scene = stage(workload, slo, engine.settings, profile or first)
+        scene = replace(stage(workload, slo, engine.settings, profile or first), concurrency=concurrency)
         measured = {
             rate: measure(
                 engine.serves, scene.at(rate), policies, rounds=rounds, records=records, concurrency=concurrency,

@@ -48,7 +48,7 @@ def write_report(
         if real is not None:
             real.records.write(folder / STEPS)
             scene.profile.save(folder / PROFILE)
-        page.write_text(render(scene, results, plots, command, real), encoding="utf-8")
+        page.write_text(render(scene, results, plots, command, record["seed"], real), encoding="utf-8")
     except OSError as error:
         raise DiscoverError(f"cannot write the report to '{folder}': {error.strerror or error}") from error
     return page
@@ -59,6 +59,7 @@ def render(
     results: Sequence[Result],
     plots: Mapping[str, bytes],
     command: str,
+    seed: int,
     real: Measurement | None = None,
 ) -> str:
     """The page; it needs no other file."""
@@ -78,6 +79,7 @@ def render(
         policies=list({result.policy.name: result.policy for result in results}.values()),
         pictures={name: b64encode(picture).decode("ascii") for name, picture in plots.items()},
         command=command,
+        seed=seed,
         real=None if real is None else real.scene.engine,
         fidelity=_fidelity(results),
         fit=scene.profile.error.get("regimes", {}),

@@ -63,7 +63,6 @@ def run_all(
     rates: Iterable[float | None],
     sandbox: Sandbox | None,
     tell: Callable[[str], object],
-    concurrency: int | None = None,
 ) -> list[Result]:
     """All policies at one rate, then at the next; `tell` is told before each run."""
     results = []
@@ -74,7 +73,7 @@ def run_all(
             with contender.opened(sandbox) as policy:
                 timed = Timed(policy)
                 try:
-                    outcome = simulate(workload, timed, scene.settings, scene.profile, concurrency=concurrency)
+                    outcome = simulate(workload, timed, scene.settings, scene.profile, concurrency=scene.concurrency)
                 except NoProgress as error:
                     results.append(Result(contender, rate, None, str(error)))
                     continue

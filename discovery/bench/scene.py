@@ -33,6 +33,7 @@ class Scene:
     """A workload at its own rate, with service levels, an engine and its clock.
 
     slo: what the service levels are. alone: least seconds from arrival to end of each request without a queue, (n,).
+    concurrency: so many requests under way at any time; None: by arrival times.
     """
 
     workload: Workload
@@ -40,6 +41,7 @@ class Scene:
     settings: EngineSettings
     profile: CostModel
     alone: Array
+    concurrency: int | None = None
 
     def at(self, rate: float | None) -> Workload:
         """The requests at `rate` per second; None: as they are.
@@ -75,7 +77,8 @@ class Scene:
     def describe(self) -> str:
         """One line: everything a result must not be read without."""
         slo = "SLOs of the file" if self.slo == OWN_LEVELS else f"{self.slo} SLOs"
-        return f"{self.workload.name} · {len(self.workload)} requests · {slo} · {self.workload.predictions}"
+        pace = "" if self.concurrency is None else f" · {self.concurrency} at a time"
+        return f"{self.workload.name} · {len(self.workload)} requests{pace} · {slo} · {self.workload.predictions}"
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -86,6 +89,7 @@ class Scene:
                 "origin": workload.origin,
                 "requests": len(workload),
                 "natural_rate": workload.rate if workload.duration else None,
+                "concurrency": self.concurrency,
                 "prompt_tokens": int(workload.prompt.sum()),
                 "output_tokens": int(workload.output.sum()),
                 "predictions": workload.predictions,

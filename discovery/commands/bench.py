@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Asked:
         )  # fmt: skip
         for rate in self.rates:
             scene.at(rate)
-        return scene
+        return replace(scene, concurrency=self.concurrency)
 
     def workload(self) -> Workload:
         """The requests for an engine in real time, which are fewer where nothing is said.
@@ -145,7 +145,7 @@ def _simulate(asked: Asked) -> Done:
     scene = asked.scene()
     folder = None if asked.out is None else make_folder(asked.out)
     with _contenders(asked.names, SIMULATOR) as (contenders, sandbox), telling() as tell:
-        results = run_all(contenders, scene, asked.rates, sandbox, tell, asked.concurrency)
+        results = run_all(contenders, scene, asked.rates, sandbox, tell)
     return Done(scene=scene, results=results, isolation=_tier(sandbox), folder=folder)
 
 

@@ -67,6 +67,7 @@ def find_winner(name: str, engine: str) -> Winner:
         "name": called,
         "origin": contender.origin,
         "engine": engine,
+        "functions": sorted(functions),
         "made_by": f"scheduling-discovery {__version__}",
         "provenance": record,
         "scores": list(scores),

@@ -73,6 +73,10 @@ def arms_of(
     found: list[Arm] = []
     for each in configs:
         config, stem = load_config(each, settings)
+        if config.evaluation.engine is not None:
+            raise UsageError(
+                f"config {each}: a study compares searches and runs no engine; leave evaluation.engine out"
+            )
         changes: list[tuple[str, tuple[str, ...]]] = [("", ()), *map(_own, own)]
         if ablate:
             changes += [(f"without {part}", (setting,)) for part, setting in _parts(config).items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,11 +37,6 @@ def token_ids(workload: Workload, request: int, salt: int) -> Array:
 def words(ids: Array) -> str:
     """A text of about as many tokens as `ids`, one word each; equal ids give equal words."""
     return " ".join(WORDS[number % len(WORDS)] for number in ids.tolist())
-
-
-def as_prompt(text: bool) -> Callable[[Array], str | list[int]]:
-    """What turns token ids into what is sent."""
-    return words if text else lambda ids: ids.tolist()
 
 
 def _draw(salt: int, kind: int, number: int, count: int) -> Array:

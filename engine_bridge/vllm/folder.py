@@ -11,7 +11,7 @@ from typing import Any
 FORMAT = 1
 POLICY = "policy.py"
 MANIFEST = "manifest.json"
-AGAIN = "export the candidate again: discover export CANDIDATE --to vllm DIR"
+AGAIN = "export the candidate again: discover export CANDIDATE DIR --to ENGINE"
 
 
 class BrokenFolder(ValueError):

@@ -51,15 +51,17 @@ def test_results_name_what_they_must_not_be_read_without(benched: Path) -> None:
     on = record["on"]
     assert on["model"]["name"] == "tiny" and on["model"]["layers"] > 0 and on["device"] == "cpu"
     assert on["machine"]["cpu"] and on["machine"]["versions"]["torch"] == torch.__version__
-    assert (on["rounds"], record["seed"]) == (2, 0)
+    assert (on["rounds"], record["seed"], record["workload"]["concurrency"]) == (2, 0, 6)
     for result in record["results"]:
         assert len(result["rounds"]) == 2 and all(figures["requests"] == 12 for figures in result["rounds"])
         error = result["errors"]["throughput"]
         ratio = result["predicted"]["output_throughput"] / result["metrics"]["output_throughput"]
         assert error == pytest.approx(ratio - 1)
     text = (benched / "output.txt").read_text()
-    assert "the simulator beside it" in text and "medians of 2 rounds, by turns" in text
+    for said in ("12 requests · 6 at a time", "the simulator beside it", "medians of 2 rounds, by turns"):
+        assert said in text
     page = (benched / "out" / "report.html").read_text()
+    assert "6 under way at any time" in page and "<th>seed</th><td>0</td>" in page
     assert page.count("data:image/png;base64,") == 3 and not re.findall(r"(?:src|href)=\"(?!data:)", page)
 
 

@@ -72,6 +72,8 @@ def test_winners_of_another_problem_serve_requests(tmp_path: Path) -> None:
         ("engine.device=cuda:99", "cuda:99"),
         ("engine.workload=conversatio", "did you mean 'conversation'"),
         ("engine.baselines=['no-such']", "no-such"),
+        ("engine.baselines=['layered_prefill', 'broken.py']", "broken.py"),
+        ("engine.slo=tight", "choose strict or relaxed, or give TTFT and TPOT"),
         ("engine.top=3", "engine.top"),
     ],
 )
@@ -79,6 +81,7 @@ def test_what_cannot_be_done_is_refused_before_the_run(tmp_path: Path, setting: 
     """A wrong setting of the engine ends the command in one sentence, and no run was made."""
     pytest.importorskip("torch", reason="torch is not installed; `make test-engine` installs it and runs this")
     config = write_config(tmp_path)
+    (tmp_path / "broken.py").write_text("def rank_waiting(view):")
     finished = discover("run", config, *arguments((*ENGINE, setting)), cwd=tmp_path)
     assert finished.returncode == 2
     assert said in finished.stderr

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine_bridge.harness import (
     COMPARED,
@@ -26,7 +28,7 @@ from engine_bridge.metrics import metrics
 from engine_bridge.online import NoProgress, simulate
 from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, Policy, Trusted
-from engine_bridge.settings import EngineSettings
+from engine_bridge.settings import EngineSettings, check_workload
 from engine_bridge.step_log import StepLogError, read_step_log
 from engine_bridge.workload import Workload
 from tests.engine_bridge.traffic import ROUND_COST, make_workload
@@ -148,3 +150,12 @@ def test_the_machine_is_named() -> None:
     found = machine()
     assert found["cores"] >= 1 and found["versions"]["numpy"] == np.__version__
     assert set(found) == {"system", "cpu", "cores", "gpus", "python", "versions"}
+
+
+@given(blocks=st.integers(1, 40), longest=st.integers(1, 4000), seed=st.integers(0, 1000))
+def test_the_warm_up_fits_every_engine(blocks: int, longest: int, seed: int) -> None:
+    """However small the cache: each request alone has room in it, and prompts are as long as told at most."""
+    settings = EngineSettings(blocks=blocks)
+    workload = warm_up_workload(settings, longest, seed)
+    check_workload(workload, settings)
+    assert workload.prompt.max() <= longest

@@ -11,7 +11,7 @@ from engine_bridge.online import EngineSettings, Outcome, simulate
 from engine_bridge.policy import FCFS, InvalidAnswer, Policy, Trusted
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
-from evaluators.sealed_policy import SealedPolicy, defined_functions
+from evaluators.sealed_policy import SealedPolicy
 from evaluators.verdict import CandidateFault, Verdict
 from tests.engine_bridge.traffic import ROUND_COST, make_workload
 
@@ -118,14 +118,6 @@ def test_a_source_without_a_policy_is_refused(sandbox: Sandbox, source: str) -> 
     with pytest.raises(CandidateFault) as caught:
         SealedPolicy(sandbox, source)
     assert caught.value.verdict is Verdict.bad_source
-
-
-def test_functions_are_found_by_reading() -> None:
-    """Definitions and assignments outside of functions and classes count, nothing else does."""
-    source = "hold = lambda view: 0\ndef chunk(view): return 1\nclass A:\n    def swap(view): return 2\n"
-    assert defined_functions(source) == {"hold", "chunk"}
-    source = "if 2 > 1:\n    def chunk(view): return 1\nelse:\n    try:\n        hold = len\n    finally: pass\n"
-    assert defined_functions(source) == {"hold", "chunk"}
 
 
 def test_functions_are_those_that_are_there_once_the_file_has_run(sandbox: Sandbox) -> None:
