@@ -41,7 +41,8 @@ def test_running_servers_side_by_side(tmp_path: Path) -> None:
         (name, rate) for rate in (20.0, 40.0) for name in ("fcfs", "ours")
     ]
     stock, ours = record["results"][:2]
-    assert stock["origin"].endswith("no figures of an exported policy") and ours["origin"].endswith("an exported policy")
+    assert stock["origin"].endswith(", no figures of an exported policy")
+    assert ours["origin"].endswith(", an exported policy")
     assert (stock["sealed"], ours["sealed"]) == (False, True)
     assert stock["metrics"]["attainment"] == 1 and ours["metrics"]["scheduler_us"] == pytest.approx(50)
     assert record["capacity"]["rates"] == {"fcfs": 40.0, "ours": 40.0}
