@@ -122,7 +122,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with server.turn(number):
             self._stream(call, tokens)
-        server.finish(len(body["prompt"]), tokens)
         return None
 
     def _stream(self, call: Call, tokens: int) -> None:
@@ -140,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._event(event)
         if options.get("include_usage") and (behaviour.vllm or behaviour.usage):
             self._event({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": tokens}})
+        self.server.finish(len(call.body["prompt"]), tokens)  # before the client can know that all is served, and look
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 

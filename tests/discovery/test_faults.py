@@ -174,7 +174,10 @@ def test_a_fault_that_lasts_pauses_the_run_until_it_is_resumed(tmp_path: Path, r
     down = True
 
     def answer(number: int, request: dict[str, Any]) -> Reply:
-        return reply if down and number >= 2 else rule(number, request)
+        if not down or number < 2:
+            return rule(number, request)
+        time.sleep(0.3)  # until both answers are kept
+        return reply
 
     with endpoint(answer) as server:
         result = run(tmp_path, server.url, proposer="attempts = 3\nconcurrency = 2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -115,6 +116,7 @@ def test_candidates_leave_nothing() -> None:
     sources = [IDENTITY, "1 / 0", "import os\nos._exit(1)", "def f(:", "def f(x): raise SystemExit"]
     with Sandbox() as sandbox:
         sandbox.open(IDENTITY).close()
+        gc.collect()  # what earlier tests have left must not go in between
         zygote_fds = descriptors(sandbox.zygote_pid)
         own_fds = descriptors(os.getpid())
         for source in sources * 40:
