@@ -172,12 +172,15 @@ def test_odd_answers_are_answers(tmp_path: Path, reply: Reply, verdict: str | No
 def test_a_fault_that_lasts_pauses_the_run_until_it_is_resumed(tmp_path: Path, reply: Reply, said: str) -> None:
     """After two answers nothing but the fault: exit code 1 and a sentence; when it is over, resume sees it through."""
     down = True
+    both = threading.Barrier(2)
 
     def answer(number: int, request: dict[str, Any]) -> Reply:
-        if not down or number < 2:
-            return rule(number, request)
-        time.sleep(0.3)  # until both answers are kept
-        return reply
+        if number < 2:
+            both.wait(30)  # so that these are the first two candidates' requests, whoever is quicker
+        elif down:
+            time.sleep(0.3)  # until both answers are kept
+            return reply
+        return rule(number, request)
 
     with endpoint(answer) as server:
         result = run(tmp_path, server.url, proposer="attempts = 3\nconcurrency = 2")
