@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine_bridge.online import Outcome
+from engine_bridge.outcome import Outcome
 from engine_bridge.workload import Workload
 
 Array = NDArray[Any]

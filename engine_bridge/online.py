@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine_bridge import layout
-from engine_bridge.outcome import Outcome as Outcome
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import Policy, require_engine
 from engine_bridge.scheduler import Scheduler
-from engine_bridge.settings import EngineSettings as EngineSettings
-from engine_bridge.settings import check_workload as check_workload
+from engine_bridge.settings import EngineSettings
 from engine_bridge.workload import Workload
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ import numpy as np
 
 from discovery.errors import UsageError
 from engine_bridge.cost import CostModel, ProfileError, load_profile
-from engine_bridge.online import EngineSettings, check_workload
+from engine_bridge.settings import EngineSettings, check_workload
 from engine_bridge.sources import REQUESTS, available, load_workload
 from engine_bridge.synthetic import GENERATORS
 from engine_bridge.workload import Workload, WorkloadError

@@ -15,6 +15,7 @@ from discovery.bench.contenders import find_contender, hint_for, known_policies
 from discovery.commands.show import describe
 from discovery.errors import UsageError
 from discovery.folders import split_name
+from discovery.leaderboard import SPLITS
 from engine_bridge.policy import CORE, ENGINES, EXTENSIONS
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.sealed_policy import SealedPolicy
@@ -109,9 +110,6 @@ def _provenance(name: str) -> tuple[dict[str, Any], Sequence[str]]:
         record = describe(archive, label)
     kept = {key: record[key] for key in _KEPT if record.get(key)}
     return {**kept, **{split: record[split] for split in SPLITS if split in record}}, _run_scores(record)
-
-
-SPLITS = ("train", "validation", "test")
 
 
 def _run_scores(record: Mapping[str, Any]) -> list[str]:

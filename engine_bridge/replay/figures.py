@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine_bridge.metrics import Metrics, metrics
-from engine_bridge.online import Outcome
+from engine_bridge.outcome import Outcome
 from engine_bridge.replay.client import Replay
 from engine_bridge.workload import Workload
 

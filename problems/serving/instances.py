@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from engine_bridge.cost import CostModel, load_profile
-from engine_bridge.online import EngineSettings
+from engine_bridge.settings import EngineSettings
 from engine_bridge.sources import load_workload
 from engine_bridge.workload import VECTORS, Workload
 from problems.base import Array, Instance

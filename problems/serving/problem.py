@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine_bridge.online import NoProgress, check_workload, simulate
+from engine_bridge.online import NoProgress, simulate
 from engine_bridge.policy import CORE, ENGINES, SCALARS, VECTORS, Asked, InvalidAnswer
+from engine_bridge.settings import check_workload
 from problems.base import (
     Argument,
     Array,

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from engine_bridge.cost import load_profile
-from engine_bridge.online import EngineSettings, Outcome, simulate
+from engine_bridge.online import simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, Array, Policy, View
+from engine_bridge.settings import EngineSettings
 from engine_bridge.traces import read_azure
 from engine_bridge.workload import Workload
 from evaluators.sandbox.affinity import pin

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from engine_bridge.cost import load_profile
-from engine_bridge.online import EngineSettings, Outcome, simulate
+from engine_bridge.online import simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import load_policy
+from engine_bridge.settings import EngineSettings
 from engine_bridge.sources import load_workload
 from engine_bridge.workload import Workload
 from problems.serving.agents import draw_agents

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine_bridge.metrics import fairness, metrics, spread
-from engine_bridge.online import EngineSettings, Outcome, simulate
+from engine_bridge.online import simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, Trusted, load_policy
+from engine_bridge.settings import EngineSettings
 from engine_bridge.timing import Timed
 from engine_bridge.workload import Workload
 from problems.base import Instance

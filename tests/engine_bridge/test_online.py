@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_bridge.online import EngineSettings, NoProgress, Outcome, simulate
+from engine_bridge.online import NoProgress, simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, Array, InvalidAnswer, Policy, Trusted, UnsupportedFunction, View
+from engine_bridge.settings import EngineSettings
 from engine_bridge.step_log import StepLog
 from engine_bridge.workload import Workload
 from tests.engine_bridge.traffic import ROUND_COST, make_workload

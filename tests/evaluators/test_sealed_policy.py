@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from engine_bridge.online import EngineSettings, Outcome, simulate
+from engine_bridge.online import simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, InvalidAnswer, Policy, Trusted
+from engine_bridge.settings import EngineSettings
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.sealed_policy import SealedPolicy

@@ -15,8 +15,9 @@ import numpy as np
 
 from engine_bridge import layout
 from engine_bridge.cost import Coefficients, CostModel
-from engine_bridge.online import EngineSettings, simulate
+from engine_bridge.online import simulate
 from engine_bridge.policy import VECTOR_NAMES, View
+from engine_bridge.settings import EngineSettings
 from engine_bridge.workload import Workload
 
 MODULUS = 11

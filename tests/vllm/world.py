@@ -12,8 +12,9 @@ import numpy as np
 
 from engine_bridge import layout
 from engine_bridge.cost import Coefficients, CostModel
-from engine_bridge.online import EngineSettings, simulate
+from engine_bridge.online import simulate
 from engine_bridge.policy import FCFS, Policy
+from engine_bridge.settings import EngineSettings
 from engine_bridge.workload import Workload
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine_bridge.online import Outcome, simulate
+from engine_bridge.online import simulate
+from engine_bridge.outcome import Outcome
 from engine_bridge.policy import FCFS, Policy, View, load_policy, make_view
 from engine_bridge.workload import Workload
 from problems.base import Instance
