@@ -7,7 +7,6 @@ off, so that the way to the sandbox and back costs all alike, and by turns (`eng
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -95,7 +94,7 @@ def run_engine_stage(archive: Archive, config: Config, phase: Phase) -> None:
     with Sandbox(min_tier=config.evaluation.min_isolation) as sandbox:
         for contender in contenders:
             contender.check(engine, sandbox)
-        measured = _measure(contenders, config, sandbox, _once_each(phase))
+        measured = _measure(contenders, config, sandbox, lambda text: phase(f"engine: {text}"))
         isolation = sandbox.tier.value
     cost = STRAIN if getattr(problem, "objective", "") == "slo" else LATENCY
     archive.add_engine_replay(
@@ -161,20 +160,6 @@ def ranked(results: Sequence[Result], cost: Cost) -> tuple[EngineScore, ...]:
         )
         for place, result in enumerate(sorted(results, key=key), 1)
     )
-
-
-def _once_each(phase: Phase) -> Phase:
-    """Tells what runs when it begins, and not how far it is, which a log would be full of."""
-    told = ""
-
-    def tell(text: str) -> None:
-        nonlocal told
-        text = re.sub(r", \d+ of \d+ requests$", "", text)
-        if text != told:
-            told = text
-            phase(f"engine: {text}")
-
-    return tell
 
 
 def _measure(contenders: Sequence[Contender], config: Config, sandbox: Sandbox, tell: Phase) -> Measurement:

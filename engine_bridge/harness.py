@@ -134,6 +134,7 @@ def measure(
     concurrency: int | None = None,
     service: Array | None = None,
     tell: Callable[[str], object] = lambda _: None,
+    progress: Callable[[str], object] = lambda _: None,
 ) -> list[Run]:
     """Let every policy serve the workload in every round, by turns; one that never ends is left out from then on.
 
@@ -145,7 +146,8 @@ def measure(
         records: takes the steps up.
         concurrency: so many requests under way at any time; None: by their arrival times.
         service: what each request's service counts as for fairness (`metrics`).
-        tell: told what runs.
+        tell: told what runs, when it begins.
+        progress: told how far it is.
     """
     found: dict[str, list[Metrics]] = {name: [] for name in policies}
     failures: dict[str, str] = {}
@@ -161,7 +163,7 @@ def measure(
                 timed = Timed(policy)
                 try:
                     outcome = engine.serve(
-                        workload, timed, concurrency=concurrency, progress=_progress(tell, label, len(workload))
+                        workload, timed, concurrency=concurrency, progress=_progress(progress, label, len(workload))
                     )
                 except NoProgress as error:
                     failures[name] = str(error)

@@ -192,6 +192,7 @@ def run_real(
     profile: CostModel | None,
     concurrency: int | None,
     seed: int,
+    progress: Callable[[str], object] = lambda _: None,
 ) -> Measurement:
     """Warm up, measure every policy at every rate, fit the cost model to the steps and let it predict the same.
 
@@ -201,11 +202,12 @@ def run_real(
         rates: arrivals per second; None: the workload's own.
         engine: serves.
         sandbox: of sealed policies.
-        tell: told what runs.
+        tell: told what runs, when it begins.
         slo: service levels, as in `set_scene`.
         profile: predicts instead of a fit to the run.
         concurrency: so many requests under way at any time; None: by arrival times.
         seed: of the warm-up.
+        progress: told how far a run is.
 
     Raises:
         DiscoverError: the warm-up cannot be fitted to.
@@ -225,7 +227,7 @@ def run_real(
         measured = {
             rate: measure(
                 engine.serves, scene.at(rate), policies, rounds=rounds, records=records, concurrency=concurrency,
-                service=scene.alone, tell=_at(rate, tell),
+                service=scene.alone, tell=_at(rate, tell), progress=_at(rate, progress),
             )
             for rate in rates
         }  # fmt: skip

@@ -161,7 +161,7 @@ def _measure(asked: Asked, options: EngineOptions) -> Done:
             _announce(workload, asked.rates, len(contenders), options.rounds)
         measured = run_real(
             contenders, workload, asked.rates, engine, sandbox, tell, slo=asked.slo, profile=profile,
-            concurrency=asked.concurrency, seed=asked.seed,
+            concurrency=asked.concurrency, seed=asked.seed, progress=tell,
         )  # fmt: skip
     return Done(
         scene=measured.scene, results=measured.results, isolation=_tier(sandbox), folder=folder, measured=measured

@@ -82,7 +82,13 @@ def test_policies_take_turns() -> None:
     """A round begins with another policy than the one before; one that never ends is left out and says why."""
     engine, told, records = Simulated(), list[str](), StepRecords()
     runs = measure(
-        engine, make_workload(), {**BOTH, "stuck": opener(STUCK)}, rounds=3, records=records, tell=told.append
+        engine,
+        make_workload(),
+        {**BOTH, "stuck": opener(STUCK)},
+        rounds=3,
+        records=records,
+        tell=told.append,
+        progress=told.append,
     )
     assert engine.order == ["fcfs", "sjf", "sjf", "fcfs", "fcfs", "sjf"]
     assert [(run.name, len(run.rounds)) for run in runs] == [("fcfs", 3), ("sjf", 3), ("stuck", 0)]
