@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +12,7 @@ from engine_bridge.policy import CORE, EXTENSIONS, SCALAR_NAMES, Array, InvalidA
 from engine_bridge.vllm.fields import read_fields, records_of, values_of
 from engine_bridge.vllm.guard import NoAnswer
 from engine_bridge.vllm.settings import Settings
+from evaluators.sandbox.cores import GuestCore
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
 from evaluators.sandbox.supervisor import Sandbox
@@ -23,6 +22,8 @@ LOAD_SECONDS = 2.0
 """Wall time for running the file and for each function's first answer, when the engine starts."""
 PERIOD = 600.0
 """Seconds in which `Settings.restarts` fresh starts are allowed."""
+FAULTS = (CandidateFault, InfrastructureError, OSError)
+"""Whatever can happen to a question."""
 FOREVER = 10**9
 """Seconds: a policy in service may compute as long as its engine runs, a little at a time."""
 
@@ -47,8 +48,7 @@ class ServedSealedPolicy:
         self._allowed = settings.restarts
         self._started: deque[float] = deque()
         self._limits = Limits(FOREVER, FOREVER, answer_seconds=settings.answer_ms / 1000)
-        # Its own core: that of the scheduling thread may be one on which the model computes.
-        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation, near=False)
+        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation, core=GuestCore)
         try:
             self._session: Session | None = self._open()
             self.functions = self._session.defined((*CORE, *EXTENSIONS))
@@ -75,9 +75,11 @@ class ServedSealedPolicy:
         Raises:
             NoAnswer: there is none.
         """
-        with self._faults(function):
+        try:
             session = self._session or self._restart()
             return session.ask(function, values_of(view, self._scalars), records=self._records)
+        except FAULTS as error:
+            raise self._no_answer(function, error) from error
 
     def post(self, function: str, view: View) -> None:
         """Put a question whose answer `collect` gives; nothing else may be asked until then.
@@ -85,9 +87,11 @@ class ServedSealedPolicy:
         Raises:
             NoAnswer: it could not be put.
         """
-        with self._faults(function):
+        try:
             session = self._session or self._restart()
             session.post(function, values_of(view, self._scalars), records=self._records)
+        except FAULTS as error:
+            raise self._no_answer(function, error) from error
 
     def collect(self, function: str) -> Array:
         """The raw answer to what was posted.
@@ -95,23 +99,21 @@ class ServedSealedPolicy:
         Raises:
             NoAnswer: there is none.
         """
-        with self._faults(function):
-            if self._session is None:
-                raise NoAnswer("stopped", f"{function}: its process ended before it answered")
-            return self._session.collect()
-
-    @contextmanager
-    def _faults(self, function: str) -> Iterator[None]:
-        """Whatever can happen to a question becomes `NoAnswer`; a process that is gone is forgotten."""
+        if self._session is None:
+            raise NoAnswer("stopped", f"{function}: its process ended before it answered")
         try:
-            yield
-        except CandidateFault as fault:
-            if self._session is not None and self._session.ended:
-                self._session = None
-            raise NoAnswer(str(fault.verdict), f"{function}: {fault}") from fault
-        except (InfrastructureError, OSError) as error:
+            return self._session.collect()
+        except FAULTS as error:
+            raise self._no_answer(function, error) from error
+
+    def _no_answer(self, function: str, error: CandidateFault | InfrastructureError | OSError) -> NoAnswer:
+        """What a question without an answer raises; a process that is gone is forgotten."""
+        if not isinstance(error, CandidateFault):
             self._session = None
-            raise NoAnswer(str(Verdict.infrastructure_error), f"{function}: {error}") from error
+            return NoAnswer(str(Verdict.infrastructure_error), f"{function}: {error}")
+        if self._session is not None and self._session.ended:
+            self._session = None
+        return NoAnswer(str(error.verdict), f"{function}: {error}")
 
     def close(self) -> None:
         """End the policy's process. Idempotent."""

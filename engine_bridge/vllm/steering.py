@@ -285,4 +285,4 @@ def _joined(running: Array, waiting: Array) -> Array:
 
 def _sorted(scores: Array) -> bool:
     """Whether the present order is that of the scores."""
-    return bool((scores[1:] >= scores[:-1]).all())
+    return not np.count_nonzero(scores[1:] < scores[:-1])  # there is no NaN; quicker than `all`

@@ -15,7 +15,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from evaluators.sandbox import wire
-from evaluators.sandbox.cores import SharedCore
+from evaluators.sandbox.cores import Core, SharedCore
 from evaluators.sandbox.launcher import Zygote
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.sealed import sealed
@@ -31,7 +31,7 @@ GRACE = 0.2
 class Session:
     """A candidate in a process of its own; made by `Sandbox.open`, ended by `close` or by its first fault."""
 
-    def __init__(self, zygote: Zygote, source: str, limits: Limits, *, near: bool = True) -> None:
+    def __init__(self, zygote: Zygote, source: str, limits: Limits, *, core: Core = SharedCore) -> None:
         data = check_source(source)
         self.limits = limits
         self.forgiving = False
@@ -43,7 +43,7 @@ class Session:
         self._cpu_seconds = 0.0
         self._ended: Exception | None = None
         self._connect(data)
-        self._core = SharedCore(self._pid) if near else None
+        self._core = core(self._pid)
         self._exchange(wire.LOAD, b"")
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class Session:
         if self._ended is not None:
             raise self._ended
         self._start_clock()
-        return self._unpack(self._get(wire.CALL))
+        return self._unpack(self._get(wire.CALL, there=True))
 
     def _unpack(self, payload: bytes) -> NDArray[Any]:
         try:
@@ -164,6 +164,7 @@ class Session:
             raise self._ended
         self._sequence += 1
         frame = wire.pack_frame(kind, self._sequence, payload)
+        self._core.turn()
         self._start_clock()
         self._write(frame)
 
@@ -172,10 +173,10 @@ class Session:
         if self.limits.answer_seconds is not None:
             self._look_at = min(self._look_at, self._asked + self.limits.answer_seconds)
 
-    def _get(self, kind: int) -> bytes:
-        """The payload of a successful answer to the question that was put."""
+    def _get(self, kind: int, *, there: bool = False) -> bytes:
+        """The payload of a successful answer to the question that was put; `there`: it has probably come already."""
         try:
-            answer_kind, answer = self._read()
+            answer_kind, answer = self._read(there)
             if answer_kind == wire.FAULT:
                 verdict, text = wire.unpack_fault(answer)
                 if self.forgiving and verdict in FORGIVEN:
@@ -186,8 +187,6 @@ class Session:
         except wire.WireError as error:
             raise self._fault(Verdict.protocol_error, str(error)) from None
         self._waited += time.monotonic() - self._asked
-        if self._core is not None:
-            self._core.turn()
         return answer
 
     def _write(self, frame: bytes) -> None:
@@ -200,9 +199,9 @@ class Session:
             except BrokenPipeError:
                 raise self._death() from None
 
-    def _read(self) -> tuple[int, bytes]:
+    def _read(self, there: bool) -> tuple[int, bytes]:
         """Kind and payload of the child's frame, which must be all it has written."""
-        data = self._read_some()
+        data = self._read_some(there)
         while len(data) < wire.HEADER.size:
             data += self._read_some()
         kind, length = wire.unpack_header(data, self._sequence)
@@ -217,9 +216,13 @@ class Session:
             data += self._read_some()
         return bytes(data)
 
-    def _read_some(self) -> bytes:
-        self._wait(self._readable)
-        data = os.read(self._answers, 1 << 16)
+    def _read_some(self, there: bool = False) -> bytes:
+        if not there:
+            self._wait(self._readable)
+        try:
+            data = os.read(self._answers, 1 << 16)
+        except BlockingIOError:
+            return self._read_some()
         if not data:
             raise self._death()
         return data
@@ -263,8 +266,7 @@ class Session:
     def _end(self, reason: Exception, grace: float = 0.0) -> tuple[int, bool]:
         """Reap the child and close the pipes; later questions raise `reason`."""
         self._ended = reason
-        if self._core is not None:
-            self._core.end()
+        self._core.end()
         self._close_pipes()
         try:
             ended = self._zygote.reap(grace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Self
 
+from evaluators.sandbox.cores import Core, SharedCore
 from evaluators.sandbox.launcher import Zygote, ZygoteDied
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
@@ -16,8 +17,7 @@ class Sandbox:
     """Runs candidates, one at a time, each in a process of its own. A context manager; not thread-safe.
 
     To use several cores, make a sandbox for each. `layers` are those to be used where the machine has them: all,
-    but for tests of what the others are worth. With `near` a candidate that is asked often shares our core
-    (`cores.SharedCore`).
+    but for tests of what the others are worth. `core` chooses where a candidate runs.
 
     Raises:
         IsolationUnavailable: the machine cannot give the tier `min_tier`.
@@ -30,11 +30,11 @@ class Sandbox:
         *,
         min_tier: Tier | str = Tier.rlimits_only,
         layers: Layer = ALL,
-        near: bool = True,
+        core: Core = SharedCore,
     ) -> None:
         self.limits = limits or Limits()
         self._wanted = layers
-        self._near = near
+        self._core = core
         self._zygote: Zygote | None = None
         self._tier = Tier(min_tier)
         self._zygote = self._start()
@@ -86,14 +86,14 @@ class Sandbox:
         """A new session, in a new zygote if the present one is dead."""
         if self._zygote is not None:
             try:
-                return Session(self._zygote, source, limits, near=self._near)
+                return Session(self._zygote, source, limits, core=self._core)
             except ZygoteDied:
                 self._zygote.close()
         try:
             self._zygote = self._start()
         except IsolationUnavailable as error:  # at the start it was available
             raise InfrastructureError(str(error)) from error
-        return Session(self._zygote, source, limits, near=self._near)
+        return Session(self._zygote, source, limits, core=self._core)
 
     def _start(self) -> Zygote:
         """A new zygote, of the tier that there was, or at first of the least that is accepted."""

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from evaluators.sandbox.cores import PERIOD, core_of_thread
+from evaluators.sandbox.cores import PERIOD, Core, GuestCore, SharedCore, core_of_thread
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import CandidateFault
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(
 ECHO = "def f(x):\n    if len(x) > 1: raise ValueError\n    return x\n"
 
 
-def ask(near: bool, times: int, *, ending: str = "close") -> tuple[set[int], set[int], set[int]]:
+def ask(core: Core, times: int, *, ending: str = "close") -> tuple[set[int], set[int], set[int]]:
     """Cores of this thread and of the candidate after so many questions, and of this thread after the session."""
-    with Sandbox(near=near) as sandbox:
+    with Sandbox(core=core) as sandbox:
         session = sandbox.open(ECHO)
         for _ in range(times - 1):  # loading the source was the first
             session.ask("f", [np.zeros(1)])
@@ -35,16 +35,33 @@ def ask(near: bool, times: int, *, ending: str = "close") -> tuple[set[int], set
 def test_who_asks_often_shares_a_core_until_the_end(ending: str) -> None:
     """After one period both are on the same single core; however the session ends, this thread is free again."""
     before = os.sched_getaffinity(0)
-    ours, theirs, after = ask(True, PERIOD, ending=ending)
+    ours, theirs, after = ask(SharedCore, PERIOD, ending=ending)
     assert len(ours) == 1
     assert theirs == ours
     assert after == before
 
 
-@pytest.mark.parametrize(("near", "times"), [(True, PERIOD - 1), (True, 2 * PERIOD - 1), (False, 2 * PERIOD)])
-def test_this_thread_is_free_before_and_between(near: bool, times: int) -> None:
+@pytest.mark.parametrize(
+    ("core", "times"), [(SharedCore, PERIOD - 1), (SharedCore, 2 * PERIOD - 1), (GuestCore, 2 * PERIOD)]
+)
+def test_this_thread_is_free_before_and_between(core: Core, times: int) -> None:
     """Before the first period, in the last turn of each, and where it is not wanted, nothing holds this thread."""
     before = os.sched_getaffinity(0)
-    ours, _, after = ask(near, times)
+    ours, _, after = ask(core, times)
     assert ours == before
     assert after == before
+
+
+def test_a_guest_follows_without_disturbing() -> None:
+    """Who asks goes from core to core as it likes; the candidate, of the class that never preempts, comes after it."""
+    home = os.sched_getaffinity(0)
+    try:
+        with Sandbox(core=GuestCore) as sandbox:
+            session = sandbox.open(ECHO)
+            for core in [*sorted(home), min(home)]:
+                os.sched_setaffinity(0, (core,))
+                session.ask("f", [np.zeros(1)])
+                assert os.sched_getaffinity(session.pid) == {core}
+            assert os.sched_getscheduler(session.pid) == os.SCHED_BATCH
+    finally:
+        os.sched_setaffinity(0, home)
