@@ -32,6 +32,10 @@ class ServedPolicy(Policy, Protocol):
         """The vectors of the view that it is shown, of `VECTOR_NAMES` and in their order; the rows of `vectors`."""
 
     @property
+    def scalars(self) -> tuple[str, ...]:
+        """The numbers of the view that it may read, of `SCALAR_NAMES`."""
+
+    @property
     def restarts(self) -> int:
         """How often its process was started anew."""
 
@@ -104,7 +108,6 @@ class Guard:
 
     def _answer(self, function: str, view: View, get: Callable[[], Array]) -> Array | None:
         self.asked += 1
-        start = time.perf_counter()
         try:
             answer = check_answer(function, get(), view)
         except InvalidAnswer as error:
@@ -112,7 +115,7 @@ class Guard:
             return None
         if self.policy.restarts != self._restarts:
             self._count_restarts()
-        self._metrics.answered(function, time.perf_counter() - start)
+        self._metrics.answered(function)
         return answer
 
     def _fall_back(self, function: str, error: InvalidAnswer) -> None:

@@ -29,7 +29,6 @@ def collectors() -> tuple[Any, ...]:
             ["engine"],
             multiprocess_mode="mostrecent",
         ),
-        Counter(name + "answer_seconds", "Seconds waited for answers carried out.", ["engine", "function"]),
         Histogram(name + "hook_seconds", "Time a step spends on the policy.", ["engine"], buckets=BUCKETS),
     )
 
@@ -38,24 +37,21 @@ class Metrics:
     """The metrics of one engine; `engine` is its number, 0 unless there are several."""
 
     def __init__(self, engine: int = 0) -> None:
-        answers, fallbacks, restarts, active, answer_seconds, hook_seconds = collectors()
+        answers, fallbacks, restarts, active, hook_seconds = collectors()
         label = str(engine)
-        self._answers, self._fallbacks, self._seconds = answers, fallbacks, answer_seconds
+        self._answers, self._fallbacks = answers, fallbacks
         self._label = label
-        self._of_function: dict[str, tuple[Any, Any]] = {}
+        self._of_function: dict[str, Any] = {}
         self.restarts = restarts.labels(label)
         self._active = active.labels(label)
         self._was_active: bool | None = None
         self._hook = hook_seconds.labels(label)
 
-    def answered(self, function: str, seconds: float) -> None:
-        """Count an answer that is carried out, and the time from its question on."""
+    def answered(self, function: str) -> None:
+        """Count an answer that is carried out."""
         if function not in self._of_function:
-            labels = self._label, function
-            self._of_function[function] = self._answers.labels(*labels), self._seconds.labels(*labels)
-        answers, total = self._of_function[function]
-        answers.inc()
-        total.inc(seconds)
+            self._of_function[function] = self._answers.labels(self._label, function)
+        self._of_function[function].inc()
 
     def fell_back(self, function: str, reason: str) -> None:
         """Count a question that goes without an answer."""

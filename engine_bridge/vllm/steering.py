@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -17,13 +18,14 @@ import numpy as np
 from engine_bridge.policy import Array, View
 from engine_bridge.vllm.guard import Guard
 from engine_bridge.vllm.metrics import Metrics
+from engine_bridge.vllm.prefix import PrefixHits
 from engine_bridge.vllm.settings import Settings
 from engine_bridge.vllm.support import limit_name
 from engine_bridge.vllm.table import Table
 
 NOTHING = np.zeros(0, dtype=np.intp)
-SAYING = ("log_stats", "enable_kv_cache_events")
-"""What makes the KV cache's manager tell others of a look-up."""
+CONSTANT = frozenset({"total_blocks", "block_size", "max_tokens", "max_running"})
+"""Numbers of a view that stay as long as the engine runs."""
 
 
 class Steering:
@@ -47,10 +49,11 @@ class Steering:
         config = scheduler.cache_config
         self._total_blocks = float((config.num_gpu_blocks or 1) - 1)  # the first is never given out
         self._block_size = float(getattr(scheduler, "block_size", config.block_size))
-        self._prefix_cache = bool(config.enable_prefix_caching)
+        self._prefix_hits = PrefixHits(scheduler) if config.enable_prefix_caching and "cached" in self._read else None
         self._queued = 0
         self._shown: list[Any] = []
         self._shown_columns = NOTHING
+        self._known: set[Any] = set()
         self._fresh = False
         self._hits_known = False
         self._ran: list[Any] = []
@@ -61,13 +64,15 @@ class Steering:
         self._under_way: deque[tuple[Any, float]] = deque(maxlen=64)
         self._limited = False
         self._rest = False
+        self._steady = CONSTANT.issuperset(guard.policy.scalars)
+        self._settled = False
         self._asks_ahead = bool(settings.ahead) and "rank_waiting" in guard.policy.functions
         self._posted: tuple[list[Any], View] | None = None
         self._spent = 0.0
 
     def arrived(self, request: Any) -> None:
         """Note a request that has just come."""
-        self._table.add(request, self._scheduler.requests)
+        self._table.add(request)
 
     def before(self) -> None:
         """Ask the policy and carry its answers out, before vLLM schedules a step."""
@@ -79,8 +84,6 @@ class Steering:
             return
         start, asked = time.perf_counter(), self._guard.asked
         self._fresh = False
-        if self._posted is None:  # else those who were asked about ahead are shown as they were then
-            self._hits_known = False
         room = len(scheduler.running) < self._max_running
         functions = self._functions
         scores = self._collect()
@@ -104,6 +107,8 @@ class Steering:
             setattr(scheduler, self._limit, self._max_running)
         if output is None:
             return
+        self._table.forget(output.finished_req_ids)
+        self._hits_known = False  # till the next step is scheduled, blocks neither come nor go
         if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
             self._shown, self._shown_columns = [], NOTHING
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
@@ -128,7 +133,7 @@ class Steering:
         """Note the time for requests that have got a token."""
         known = self._scheduler.requests
         served = [known[name] for name in output.num_scheduled_tokens if name in known]
-        columns = self._table.columns(served, known)
+        columns = self._table.columns(served)
         self._table.note_tokens(columns, np.array([request.num_output_tokens for request in served]), now)
 
     def _ask_ahead(self) -> None:
@@ -136,8 +141,11 @@ class Steering:
         if self._posted is not None or self._rest or not self._guard.active():
             return
         start = time.perf_counter()
-        self._fresh = self._hits_known = False
+        self._fresh = False
         shown, columns = self._look_waiting()
+        self._look_up_hits()
+        if self._settled:  # the same question again: the answer would be the same
+            return
         view = self._view(NOTHING, columns)
         if self._guard.post("rank_waiting", view):
             self._posted = shown, view
@@ -155,13 +163,20 @@ class Steering:
         """Put the first of those that wait in the order of their scores, asked for ahead if they are still the same."""
         waiting = self._scheduler.waiting
         shown, columns = self._look_waiting()
+        if ahead is None:
+            self._look_up_hits()
+        if self._settled:
+            return
         if ahead is not None and ahead[0] == shown:
             scores = ahead[1]
         else:
             scores = self._guard.ask("rank_waiting", self._view(NOTHING, columns))
-        if scores is None or _sorted(scores):
+        if scores is None:
             return
         order = scores.argsort(kind="stable")
+        if _in_place(order):
+            self._settled = self._steady
+            return
         self._shown = [shown[place] for place in order.tolist()]
         self._shown_columns = columns[order]
         if len(waiting) == len(shown):
@@ -176,9 +191,11 @@ class Steering:
         running = self._scheduler.running
         columns = self._look_running()
         scores = self._guard.ask("rank_running", self._view(columns, NOTHING))
-        if scores is None or _sorted(scores):
+        if scores is None:
             return
         order = scores.argsort(kind="stable")
+        if _in_place(order):
+            return
         running[:] = [running[place] for place in order.tolist()]
         self._ran, self._ran_columns = running.copy(), columns[order]
 
@@ -208,9 +225,8 @@ class Steering:
     def _view(self, running: Array, waiting: Array) -> View:
         """A view of the requests in these columns."""
         scheduler, place, split = self._scheduler, self._table.place, len(running)
-        if len(waiting) and "cached" in place and self._prefix_cache and not self._hits_known:
-            self._table.set("cached", waiting, self._prefix_hits(self._shown))  # dear: one look-up each
-            self._hits_known = True
+        if len(waiting):
+            self._look_up_hits()
         vectors = self._table.take(_joined(running, waiting))
         for field in ("computed", "blocks"):
             if field in place:
@@ -240,19 +256,25 @@ class Steering:
         scheduler = self._scheduler
         shown = list(islice(scheduler.waiting, self._window))
         if shown != self._shown:
-            self._shown, self._hits_known = shown, False
-            self._shown_columns = self._table.columns(shown, scheduler.requests)
-            if "output" in self._read:  # of those that were preempted
-                self._table.set("output", self._shown_columns, [request.num_output_tokens for request in shown])
+            self._shown, self._hits_known, self._settled = shown, False, False
+            self._shown_columns = self._table.columns(shown)
+            if "output" in self._read:  # of those that were preempted; it stays while they wait
+                self._note_output(set(shown))
         self._fresh = True
         return self._shown, self._shown_columns
+
+    def _note_output(self, known: set[Any]) -> None:
+        """Write down what those shown that were not shown before had generated when they came to wait."""
+        come = list(known - self._known)
+        self._known = known
+        self._table.set("output", self._table.columns(come), [request.num_output_tokens for request in come])
 
     def _look_running(self) -> Array:
         """The columns of those that run, brought up to date."""
         scheduler, read = self._scheduler, self._read
         running = scheduler.running
         if running != self._ran:
-            self._ran, self._ran_columns = running.copy(), self._table.columns(running, scheduler.requests)
+            self._ran, self._ran_columns = running.copy(), self._table.columns(running)
         columns = self._ran_columns
         if "computed" in read:
             self._table.set("computed", columns, [request.num_computed_tokens for request in running])
@@ -263,17 +285,14 @@ class Steering:
             self._table.set("blocks", columns, [len(held(request.request_id)[0]) for request in running])
         return columns
 
-    def _prefix_hits(self, requests: list[Any]) -> list[int]:
-        """Tokens of each that the prefix cache holds now. vLLM's statistics must not count that we looked."""
-        manager = self._scheduler.kv_cache_manager
-        quiet = {name: value for name in SAYING if (value := getattr(manager, name, False))}
-        for name in quiet:
-            setattr(manager, name, False)
-        try:
-            return [manager.get_computed_blocks(request)[1] for request in requests]
-        finally:
-            for name, value in quiet.items():
-                setattr(manager, name, value)
+    def _look_up_hits(self) -> None:
+        """Bring up to date what the prefix cache holds of those shown of those that wait, once a step if it is read."""
+        if self._prefix_hits is None or self._hits_known:
+            return
+        self._hits_known = True
+        hits = self._prefix_hits(self._shown)
+        if self._table.change("cached", self._shown_columns, hits):
+            self._settled = False
 
 
 def _joined(running: Array, waiting: Array) -> Array:
@@ -283,6 +302,12 @@ def _joined(running: Array, waiting: Array) -> Array:
     return running if len(running) else waiting
 
 
-def _sorted(scores: Array) -> bool:
-    """Whether the present order is that of the scores."""
-    return not np.count_nonzero(scores[1:] < scores[:-1])  # there is no NaN; quicker than `all`
+def _in_place(order: Array) -> bool:
+    """Whether an order leaves all where they are; as bytes, which is the quickest way to see it."""
+    return order.tobytes() == _placed(len(order))
+
+
+@lru_cache(maxsize=4096)
+def _placed(n: int) -> bytes:
+    """The order that leaves n where they are."""
+    return np.arange(n, dtype=np.intp).tobytes()

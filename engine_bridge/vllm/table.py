@@ -49,7 +49,7 @@ FACTS: Mapping[str, Fact] = {
 
 
 class Table:
-    """Columns are given out when requests come and taken back when there are none left.
+    """Columns are given out when requests come and taken back when they are gone.
 
     `fields` are the names of the rows, in the order in which policies read them.
     """
@@ -60,17 +60,22 @@ class Table:
         self._settings = settings
         self._values = np.zeros((len(fields), 512))
         self._tokens = np.zeros(512, dtype=np.int64)
-        self._column: dict[str, int] = {}
+        self._column: dict[Any, int] = {}  # by the request itself: to look into hundreds of them is what costs
+        self._named: dict[str, Any] = {}
         self._free = list(range(511, -1, -1))
         self._count = 0
 
-    def add(self, request: Any, known: Mapping[str, Any]) -> int:
-        """Give `request` a column; `known` are the requests that the scheduler holds, by name."""
-        if not self._free:
-            self._make_room(known)
-        column = self._column.get(request.request_id)
-        if column is None:
-            column = self._column[request.request_id] = self._free.pop()
+    def add(self, request: Any) -> int:
+        """Give `request` a column; one that comes again under its name keeps that."""
+        before = self._named.get(request.request_id)
+        if before is not None:
+            column = self._column.pop(before)
+        else:
+            if not self._free:
+                self._grow()
+            column = self._free.pop()
+        self._named[request.request_id] = request
+        self._column[request] = column
         extra = getattr(request.sampling_params, "extra_args", None) or {}
         values = self._values
         values[:, column] = 0.0
@@ -82,24 +87,36 @@ class Table:
         self._count += 1
         return column
 
-    def columns(self, requests: Iterable[Any], known: Mapping[str, Any]) -> Array:
+    def forget(self, names: Iterable[str]) -> None:
+        """Take the columns of requests that are gone back."""
+        for name in names:
+            request = self._named.pop(name, None)
+            if request is not None:
+                self._free.append(self._column.pop(request))
+
+    def columns(self, requests: Sequence[Any]) -> Array:
         """The columns of `requests`, shape (n,); one that is new gets its own."""
         column = self._column
         try:
-            return np.array([column[request.request_id] for request in requests], dtype=np.intp)
+            return np.array(list(map(column.__getitem__, requests)), dtype=np.intp)
         except KeyError:
-            found = (column.get(request.request_id) for request in requests)
-            return np.array(
-                [
-                    self.add(request, known) if place is None else place
-                    for request, place in zip(requests, list(found), strict=True)
-                ],
-                dtype=np.intp,
-            )
+            for request in requests:
+                if request not in column:
+                    self.add(request)
+            return self.columns(requests)
 
     def set(self, field: str, columns: Array, values: Sequence[float]) -> None:
         """Write `values` of a field that is read."""
         self._values[self.place[field], columns] = values
+
+    def change(self, field: str, columns: Array, values: Sequence[float]) -> bool:
+        """Write `values` as `set` does; whether any was another before."""
+        row = self._values[self.place[field]]
+        new = np.array(values, dtype=np.float64)
+        if np.array_equal(row[columns], new):
+            return False
+        row[columns] = new
+        return True
 
     def note_tokens(self, columns: Array, tokens: Array, now: float) -> None:
         """Write `now` as the time of the last token where there are more tokens than before."""
@@ -111,12 +128,9 @@ class Table:
         """A copy of these columns, shape (fields, n)."""
         return self._values.take(columns, axis=1)
 
-    def _make_room(self, known: Mapping[str, Any]) -> None:
-        """Take back the columns of requests that are gone; if that is less than half, double the table."""
-        for name in [name for name in self._column if name not in known]:
-            self._free.append(self._column.pop(name))
+    def _grow(self) -> None:
+        """Double the table."""
         fields, size = self._values.shape
-        if 2 * len(self._free) < size:
-            self._values = np.concatenate([self._values, np.zeros((fields, size))], axis=1)
-            self._tokens = np.concatenate([self._tokens, np.zeros(size, dtype=np.int64)])
-            self._free += range(2 * size - 1, size - 1, -1)
+        self._values = np.concatenate([self._values, np.zeros((fields, size))], axis=1)
+        self._tokens = np.concatenate([self._tokens, np.zeros(size, dtype=np.int64)])
+        self._free += range(2 * size - 1, size - 1, -1)
