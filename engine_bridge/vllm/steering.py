@@ -108,6 +108,7 @@ class Steering:
         if output is None:
             return
         self._table.forget(output.finished_req_ids)
+        self._known.difference_update(scheduler.running)
         self._hits_known = False  # till the next step is scheduled, blocks neither come nor go
         if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
             self._shown, self._shown_columns = [], NOTHING

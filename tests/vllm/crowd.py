@@ -9,6 +9,7 @@ from vllm.utils.hashing import sha256
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.request import RequestStatus
 
 from tests.vllm.driver import make_request, make_scheduler
 
@@ -16,7 +17,10 @@ BLOCK = 16
 
 
 class Crowd:
-    """`running` requests decode on all the KV there is, `waiting` others find no place; every step is the same."""
+    """`running` requests decode on all the KV there is, `waiting` others find no place.
+
+    Every step is the same, unless those that wait `turn`.
+    """
 
     def __init__(self, kind: type, running: int, waiting: int, *, prompt: int = 64) -> None:
         blocks = running * (prompt // BLOCK + 64)
@@ -36,6 +40,7 @@ class Crowd:
         self._count = 0
         self._running, self._waiting, self._prompt = running, waiting, prompt
         self._big = (blocks - 1) * BLOCK
+        self._gone: list[Any] = []
 
     def fill(self) -> None:
         """Have all arrive and those that fit start."""
@@ -53,6 +58,13 @@ class Crowd:
         parameters.update_from_generation_config({}, None)
         tokens = [number % 97, *range(prompt - 1)]
         self.scheduler.add_request(make_request(f"request-{number}", tokens, parameters, self._hasher))
+
+    def turn(self) -> None:
+        """The first of those that wait leaves and another comes."""
+        first = self.scheduler.waiting[0]
+        self._gone.append(first)  # so that what it takes to clear it away is nobody's time
+        self.scheduler.finish_requests(first.request_id, RequestStatus.FINISHED_ABORTED)
+        self.add(self._big - self._count, 10 + self._count * 7919 % 500)
 
     def step(self) -> None:
         """Schedule and finish one step."""

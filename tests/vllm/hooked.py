@@ -7,7 +7,7 @@ from typing import Any
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 
-from engine_bridge.policy import VECTOR_NAMES, Array, View
+from engine_bridge.policy import SCALAR_NAMES, VECTOR_NAMES, Array, View
 from engine_bridge.vllm.scheduler import hooked
 from engine_bridge.vllm.settings import Settings
 from tests.vllm.cases import Case, Weighted
@@ -17,7 +17,7 @@ from tests.vllm.driver import Driver, make_scheduler
 class Served(Weighted):
     """The random policy of a case as an engine in service knows policies."""
 
-    fields = VECTOR_NAMES
+    fields, scalars = VECTOR_NAMES, SCALAR_NAMES
     restarts = 0
     active = True
 
