@@ -10,7 +10,7 @@ from discovery.bandit import Adaptive, Bandit
 from discovery.cells import Cells, Strengths
 from discovery.config import Config
 from discovery.normal_form import Form, form_of
-from discovery.population import Population, Shape, drawable
+from discovery.population import Population, Shape
 from discovery.proposers.base import Parent
 from discovery.seen import Seen
 from evaluators.evaluation import Evaluation
@@ -80,12 +80,12 @@ def _cells(
 
 
 def _adaptive(config: Config, weights: Mapping[str, float]) -> Adaptive:
-    """The bandits; models of one name share an arm. Repairs are not drawn: a failure must wait for them."""
+    """The bandits; models of one name share an arm."""
     models = getattr(config.proposer, "models", ())
     drawn: dict[str, float] = {}
     for model in models:
         drawn[model.model] = drawn.get(model.model, 0.0) + model.weight
     return Adaptive(
-        operators=Bandit(drawable(weights), f"{config.run.seed}:operator"),
+        operators=Bandit(weights, f"{config.run.seed}:operator"),
         models=Bandit(drawn, f"{config.run.seed}:models") if len(drawn) > 1 else None,
     )

@@ -29,7 +29,7 @@ MODEL_WEIGHTS: Mapping[str, float] = {
     "crossover": 0.2,
     "tune": 0.6,
     "simplify": 0.05,
-    "repair": 0.15,
+    "repair": 0.05,
 }
 """The same where models answer: tuning, which asks none, is free; repair counts only while there is what to repair."""
 

@@ -52,8 +52,8 @@ class Population:
         Without `cells` all parents come from the islands; without `adaptive` operators are drawn by `weights` for good.
         """
         self._shape = shape
-        self._weights = drawable(weights)
-        self._repairs = Repairs(shape.islands, weights)
+        self._weights = dict(weights)
+        self._repairs = Repairs(shape.islands)
         self._seed = seed
         self._islands = [sorted(seeds, key=fitness)[: shape.island_size] for _ in range(shape.islands)]
         self._cells = cells
@@ -64,13 +64,13 @@ class Population:
         """The draft of candidate `number`: an operator, and parents by tournament on its island or from the cells."""
         rng = random.Random(f"{self._seed}:ask:{number}")
         island = number % self._shape.islands
-        if (failed := self._repairs.take(island, rng)) is not None:
-            return self._draft(number, REPAIR, [failed])
-        operator = self._operator(number, rng)
+        operator = self._operator(number, rng, island)
+        if operator == REPAIR:
+            return self._draft(number, REPAIR, [self._repairs.take(island)])
         members = self._islands[island]
-        wanted = min(PARENTS[operator], len(members))
-        if wanted < PARENTS[operator]:
-            operator, wanted = "create", 0
+        if len(members) < PARENTS[operator]:
+            operator = "mutate" if members and "mutate" in self._weights else "create"
+        wanted = PARENTS[operator]
         parents: list[Parent] = []
         while len(parents) < wanted:
             parents.append(self._from_cells(rng, parents) or self._from_island(members, rng, parents))
@@ -110,10 +110,15 @@ class Population:
         model = self._adaptive.model(number) if self._adaptive else ""
         return Draft(number, island, operator, tuple(sorted(parents, key=fitness)), model)
 
-    def _operator(self, number: int, rng: random.Random) -> str:
+    def _operator(self, number: int, rng: random.Random, island: int) -> str:
+        """One of those that can be drawn: a repair needs a failure that waits for it."""
+        waits = self._repairs.wait(island)
+        weights = {name: weight for name, weight in self._weights.items() if waits or name != REPAIR}
+        if not weights:
+            return "create"
         if self._adaptive:
-            return self._adaptive.operators.draw(number)
-        return rng.choices(list(self._weights), weights=list(self._weights.values()))[0]
+            return self._adaptive.operators.draw(number, weights)
+        return rng.choices(list(weights), weights=list(weights.values()))[0]
 
     def _from_cells(self, rng: random.Random, without: Sequence[Parent]) -> Parent | None:
         """Now and then a parent from the cells."""
@@ -145,8 +150,3 @@ class Population:
         best = [members[0] for members in self._islands if members]
         for island, newcomer in enumerate(best):
             self._admit((island + 1) % self._shape.islands, newcomer)
-
-
-def drawable(weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights of the operators that are drawn: repairs wait for a failure."""
-    return {name: weight for name, weight in weights.items() if name != REPAIR} or {"create": 1.0}

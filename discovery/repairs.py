@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
-from collections.abc import Mapping
 
 from discovery.candidate import Candidate
 from discovery.operators import REPAIR
@@ -34,9 +32,8 @@ WAITING = 3
 class Repairs:
     """The latest failures of each island. Repairs that fail are not repaired again."""
 
-    def __init__(self, islands: int, weights: Mapping[str, float]) -> None:
-        """`weights` of all operators: that of repair says how often a failure that waits is taken up."""
-        self.share = weights.get(REPAIR, 0.0) / (sum(weights.values()) or 1.0)
+    def __init__(self, islands: int) -> None:
+        """One queue an island."""
         self._waiting: list[deque[Parent]] = [deque(maxlen=WAITING) for _ in range(islands)]
 
     def note(self, candidate: Candidate) -> None:
@@ -52,8 +49,10 @@ class Repairs:
         failed = Parent(candidate.source, math.inf, candidate.label, candidate.thought, fault=fault)
         self._waiting[draft.island].append(failed)
 
-    def take(self, island: int, rng: random.Random) -> Parent | None:
-        """The latest failure of an island, if one waits and its turn has come."""
-        if not self.share or not self._waiting[island] or rng.random() >= self.share:
-            return None
+    def wait(self, island: int) -> bool:
+        """Whether an island has a failure to repair."""
+        return bool(self._waiting[island])
+
+    def take(self, island: int) -> Parent:
+        """The latest failure of an island; one must wait."""
         return self._waiting[island].pop()

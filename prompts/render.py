@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,10 +13,12 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from prompts.source import without_docstring
+from prompts.source import as_shown
 
 REFLECT = "reflect"
 """The template of the request for a lesson, which is no operator."""
+LINE = re.compile(r"\(line (\d{1,9})\)")
+"""How a fault names a line."""
 
 
 class Shown(Protocol):
@@ -103,9 +106,10 @@ def render(
     shown = [
         {
             "score": parent.score,
-            "source": without_docstring(parent.source),
+            "source": as_shown(parent.source),
             "thought": parent.thought if thoughts else "",
             "fault": parent.fault,
+            "faulty": _line_at_fault(parent),
         }
         for parent in parents
     ]
@@ -113,6 +117,14 @@ def render(
     style = {"edits": edits, "thoughts": thoughts, "reflection": reflection}
     told = {"variety": hint, "lessons": lessons, "weakness": weakness, "duel": duel}
     return _environment().get_template(f"{operator}.md.j2").render(**facts, parents=shown, **style, **told)
+
+
+def _line_at_fault(parent: Shown) -> str:
+    """The line of a parent's file that its fault names; empty if it names none. Models cannot count lines."""
+    named = LINE.search(parent.fault)
+    lines = parent.source.splitlines()
+    number = int(named[1]) if named else 0
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
 
 def render_reflection(facts: Mapping[str, Any], attempts: Sequence[str], lessons: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 from discovery.proposers.base import Answer, Call, Charge
 from discovery.proposers.edits import edited, has_edits
 from discovery.proposers.settings import Model
-from prompts.source import without_docstring
+from prompts.source import as_shown
 
 FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)")
 PYTHON = re.compile(r"(?:python3?|py)\b", re.IGNORECASE)
+IN_PROSE = " ```python"
+"""How a line of prose ends that should have ended before the fence; small models write so."""
 TEMPLATE_TOKENS = 256
 """What a chat template may add to a prompt."""
 INCREDIBLE = 10
@@ -99,7 +101,7 @@ def split(most: Charge, model: Model) -> tuple[int, int]:
 def source_in(text: str, function: str, base: str | None) -> str | None:
     """The heuristic in an answer: `base`, as prompts show it, with the answer's edits made; else the code in it."""
     if base is not None and has_edits(text):
-        return edited(text, without_docstring(base))
+        return edited(text, as_shown(base))
     return code_in(text, function)
 
 
@@ -133,7 +135,8 @@ def _blocks(text: str) -> tuple[list[str], bool]:
     """The Python and unlabelled blocks of a text, and whether it ends within one.
 
     As in CommonMark, a block ends at a bare fence no shorter than its own, and what its fence is indented by is taken
-    off its lines. Other than there, a fence labelled Python always begins a block: models forget to end what was open.
+    off its lines. Other than there, a fence labelled Python always begins a block, as models forget to end what was
+    open, and it may stand at the end of a line of prose.
     """
     blocks: list[str] = []
     lines: list[str] = []
@@ -149,6 +152,8 @@ def _blocks(text: str) -> tuple[list[str], bool]:
             indent, fence, lines, wanted = mark[1], mark[2], [], not label or bool(PYTHON.match(label))
         elif fence:
             lines.append(line.removeprefix(indent) + "\n")
+        elif line.rstrip().endswith(IN_PROSE):
+            indent, fence, lines, wanted = "", "```", [], True
     return blocks, bool(fence) and wanted
 
 

@@ -100,6 +100,17 @@ def test_a_repair_shows_the_failure() -> None:
     assert "inf" not in text.partition("# A heuristic")[2]
 
 
+def test_a_repair_is_told_the_line_and_what_usually_helps() -> None:
+    """The line that the verdict numbers, quoted, and a remedy of its kind; neither where there is none to tell."""
+    where = prompt("repair", (Parent(SOURCE, float("inf"), "4", fault="exception: TypeError: scalar (line 2)"),))
+    assert "It fails in the line `return d`.\n" in where and "`np.maximum(a, b)` for `np.max(a, b)`" in where
+    shape = "invalid_decision: expected scores of shape (50,), got ()"
+    assert "one value for each" in prompt("repair", (Parent(SOURCE, float("inf"), "4", fault=shape),))
+    other = prompt("repair", (Parent(SOURCE, float("inf"), "4", fault="bad_source: odd (line 99)"),))
+    assert "in the line" not in other
+    assert "by something simpler.\n\nAnswer with" in other
+
+
 def test_edits_are_asked_for_where_there_is_a_file_to_edit() -> None:
     """With edits = "diff" all operators with a parent ask for blocks; create still asks for a file."""
     for operator, count in (("mutate", 1), ("crossover", 2), ("simplify", 1), ("repair", 1)):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -42,6 +43,8 @@ def answer(number: int, request: dict[str, Any]) -> Reply:
     if "Draw lessons" in prompt:
         return completion(f"- {len(prompt)} signs were shown\n- short jobs first", 300, 10)
     text = reply(f"{request['model']} {prompt}")
+    if "a simpler heuristic" in prompt:
+        text = re.sub("return .*", f"return p / {len(prompt)}.0 / 0", text)  # so that there is what to repair
     return completion(f"Idea: {len(text)} signs.\n{text}", 100, 20)
 
 

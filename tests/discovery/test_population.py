@@ -84,3 +84,15 @@ def test_an_island_without_members_is_asked_to_create() -> None:
     """Without any parent the draft falls back to create, whatever the weights say."""
     people = Population([], shape=Shape(**SHAPE), weights={"mutate": 1.0}, seed=1, seen=Seen())
     assert people.ask(0).operator == "create"
+
+
+def test_where_a_partner_is_missing_the_only_member_is_changed() -> None:
+    """A crossover on an island of one becomes a mutation; it invents anew where mutations are off, or none is there."""
+
+    def asked(seeds: list[Parent], **weights: float) -> set[tuple[str, int]]:
+        people = Population(seeds, shape=Shape(**SHAPE), weights=weights, seed=1, seen=Seen())
+        return {(draft.operator, len(draft.parents)) for draft in map(people.ask, range(40))}
+
+    assert asked(SEEDS[:1], mutate=1.0, crossover=1.0) == {("mutate", 1)}
+    assert asked(SEEDS[:1], crossover=1.0) == {("create", 0)}
+    assert asked([], mutate=1.0, crossover=1.0) == {("create", 0)}

@@ -1,9 +1,9 @@
 import math
-import random
 from dataclasses import replace
 
 import pytest
 
+from discovery.bandit import Adaptive, Bandit
 from discovery.candidate import Candidate, Draft
 from discovery.population import Population, Shape
 from discovery.proposers.base import TUNER, Parent
@@ -63,23 +63,43 @@ def test_repairs_take_their_share_and_no_more() -> None:
     """With a fifth of the weight a waiting failure is taken up in a fifth of the asks; with none, never."""
     taken = 0
     for number in range(1000):
-        repairs = Repairs(1, {"mutate": 4.0, "repair": 1.0})
-        repairs.note(failed(0))
-        taken += repairs.take(0, random.Random(number)) is not None
+        people = population({"mutate": 4.0, "repair": 1.0})
+        people.tell(failed(0))
+        taken += people.ask(number).operator == "repair"
     assert 150 < taken < 250
     people = population({"mutate": 1.0})
     people.tell(failed(0))
     assert {people.ask(number).operator for number in range(50)} == {"mutate"}
 
 
+def test_repairs_that_bring_nothing_become_rare() -> None:
+    """Where operators are learnt, repairs are learnt too; and they are drawn only while a failure waits."""
+
+    def taken(reward: float) -> int:
+        bandit = Bandit({"mutate": 1.0, "repair": 1.0}, "1")
+        for _ in range(50):
+            bandit.tell("mutate", 0.5, tokens=100, money=0.0)
+            bandit.tell("repair", reward, tokens=100, money=0.0)
+        weights, adaptive = {"mutate": 1.0, "repair": 1.0}, Adaptive(operators=bandit)
+        people = Population(SEEDS, shape=SHAPE, weights=weights, seed=1, seen=Seen(), adaptive=adaptive)
+        assert {people.ask(number).operator for number in range(20)} == {"mutate"}
+        drafts = 0
+        for number in range(100):
+            people.tell(failed(number, operator="create"))
+            drafts += people.ask(number).operator == "repair"
+        return drafts
+
+    assert 4 * taken(0.0) < taken(0.5)
+
+
 def test_the_latest_failures_are_kept() -> None:
     """Newest first, a few: a repair is of use while its idea is fresh."""
-    repairs = Repairs(1, {"repair": 1.0})
+    repairs = Repairs(1)
     for number in range(10):
         repairs.note(failed(number))
     labels = []
-    while (parent := repairs.take(0, random.Random(0))) is not None:
-        labels.append(parent.label)
+    while repairs.wait(0):
+        labels.append(repairs.take(0).label)
     assert labels == ["9", "8", "7"][:WAITING]
 
 

@@ -6,7 +6,7 @@ from discovery.operators import PARENTS
 from discovery.proposers.base import Parent
 from problems.base import Problem
 from problems.registry import BUILT_IN, load_problem
-from prompts.render import operators, render, without_docstring
+from prompts.render import as_shown, operators, render
 from tests.problems.counter import Counter
 
 PARENTS_SHOWN = (Parent("def priority(p, d, t):\n    return d\n", 1.25, "7"), Parent("SECOND SOURCE", 2.5, "9"))
@@ -58,10 +58,12 @@ def test_equal_requests_give_equal_prompts_and_seeds_vary_them() -> None:
 
 
 def test_parents_are_shown_without_the_story_of_their_origin() -> None:
-    """The module docstring goes, the code stays; what is no Python, or has no docstring, is left alone."""
-    assert without_docstring('"""MDD.\n\nSource: 1982.\n"""\n\nimport numpy\n') == "import numpy\n"
-    assert without_docstring("import numpy\n") == "import numpy\n"
-    assert without_docstring("def f(:") == "def f(:"
+    """Module docstring and idea go, the code stays; what is no Python, or has neither, is left alone."""
+    assert as_shown('"""MDD.\n\nSource: 1982.\n"""\n\nimport numpy\n') == "import numpy\n"
+    assert as_shown("# Idea: slack,\n# by length.\n\nimport numpy\n# so\n") == "import numpy\n# so\n"
+    assert as_shown("# An ideal\nimport numpy\n") == "# An ideal\nimport numpy\n"
+    assert as_shown("import numpy\n") == "import numpy\n"
+    assert as_shown("def f(:") == "def f(:"
     story = Parent('"""A story."""\nx = 1\n', 1.0, "3")
     assert "A story." not in render("mutate", facts("smtt"), [story], "1:1")
 

@@ -86,6 +86,8 @@ def test_windows_line_ends_are_kept(text: str) -> None:
         ("def priority(p):\n    return p\n", "def priority(p):\n    return p\n"),
         ("def other(p):\n    return p\n", None),
         ("the rule `def priority(p)`:\n", None),
+        ("Idea: slack. ```python\na = 1\n```\n", "a = 1\n"),
+        ("A block that begins with ```python\n```python\na = 1\n```\n", "a = 1\n"),
     ],
 )
 def test_which_block_is_taken(text: str, source: str | None) -> None:

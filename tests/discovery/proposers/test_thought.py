@@ -29,6 +29,16 @@ def test_an_idea_stands_in_front_of_edits_too() -> None:
     assert thought_in(f"Shortest first\n\n{edits}") == "Shortest first"
 
 
+def test_an_idea_may_stand_in_the_file_as_a_comment() -> None:
+    """With or without a fence around it; what is said before the code comes first, other comments are none."""
+    file = "# Idea: weigh slack\n# by length. It is good.\n\nimport numpy as np\n"
+    assert thought_in(f"```python\n{file}```\n") == "weigh slack by length."
+    assert thought_in(f"Here it is:\n```python\n\n{file}```\n") == "weigh slack by length."
+    assert thought_in(file) == "weigh slack by length."
+    assert thought_in(f"Idea: shortest first.\n```python\n{file}```\n") == "shortest first."
+    assert thought_in("```python\n# Idea: ...\n# the idea is: no\n```\n") == ""
+
+
 def test_a_file_without_prose_states_no_idea() -> None:
     """An answer that is the file itself has no sentence in front of it."""
     assert thought_in("def priority(p, d, t):\n    return d\n") == ""
