@@ -72,6 +72,16 @@ def test_a_question_put_ahead_is_answered_later() -> None:
         assert check_answer("rank_waiting", policy.collect("rank_waiting"), view).tolist() == [-3.0, -1.0]
 
 
+def test_the_same_question_is_not_put_twice_in_a_row() -> None:
+    """A policy that counts its questions is found out: what it is shown decides, and nothing else."""
+    with served(
+        "asked = []\ndef rank_waiting(view):\n    asked.append(0)\n    return view.prompt + len(asked)\n"
+    ) as policy:
+        answers = [policy.ask("rank_waiting", view_of(policy, prompt, 1.0))[0] for prompt in (3.0, 3.0, 4.0, 3.0)]
+    warm_up = answers[0] - 4.0
+    assert (np.array(answers) - warm_up).tolist() == [4.0, 4.0, 6.0, 6.0]
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "restarts"),
     [
@@ -104,4 +114,4 @@ def test_a_policy_that_hangs_is_asked_so_often_and_no_more() -> None:
                 policy.ask("rank_waiting", view_of(policy, 7.0, 1.0))
         assert not policy.active
         with pytest.raises(NoAnswer, match=r"its process ended 1 times in 10 minutes"):
-            policy.ask("rank_waiting", view_of(policy, 1.0, 1.0))
+            policy.ask("rank_waiting", view_of(policy, 2.0, 1.0))
