@@ -57,7 +57,7 @@ def started(command: Sequence[str], folder: Path | None, log: Path, tell: Callab
     """A server that runs in the block, with the policy exported to `folder` or with vLLM's own scheduler.
 
     Raises:
-        ServerError: it ends, or is not ready in time.
+        ServerError: it ends, or is not ready in time; or what failed in the block, with the place of the log.
     """
     port = free_port()
     arguments = [*command, "--host", HOST, "--port", str(port), *(shlex.split(SCHEDULER) if folder else [])]
@@ -72,7 +72,10 @@ def started(command: Sequence[str], folder: Path | None, log: Path, tell: Callab
         )  # fmt: skip
         try:
             _await_ready(process, port, log, tell)
-            yield Address(HOST, port, False, "")
+            try:
+                yield Address(HOST, port, False, "")
+            except ServerError as error:
+                raise ServerError(f"{error} (log: {log})") from None
         finally:
             _end(process)
 

@@ -91,7 +91,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fcfs",), "give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL'"),
+        (("fcfs",), "give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL', or --in-p"),
         (("fcfs", "--url", "http://x", "--serve", "vllm"), "give either --url"),
         (("fcfs", "sjf", "--url", "http://x"), "2 policies and 1 addresses: a running server has one policy"),
         (("fcfs", "--url", "x:80"), "--url: 'x:80' is no address of a server"),
@@ -102,6 +102,11 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         (("fcfs", "--serve", "no-such-program serve"), "there is no program 'no-such-program'; activate"),
         (("fcfs", "--serve", f"{shlex.quote(sys.executable)} --port 80"), "take out --port, which is set for each"),
         (("fcfs", "--serve", "'"), "no command line (No closing quotation)"),
+        (("fcfs", "--serve", "vllm", "--in-process", "m"), "give either --url"),
+        (("fcfs", "--in-process", "m", "--model", "n"), "--model, --prompts and --api-key-env are for servers"),
+        (("fcfs", "--in-process", "--seed 1"), "--in-process '--seed 1': name the model first, as to 'vllm serve'"),
+        (("fcfs", "--in-process", "m --scheduler-cls=x"), "take out --scheduler-cls, which is set for each engine"),
+        (("fcfs", "--in-process", "'"), "no arguments (No closing quotation)"),
         (("slai", "--serve", sys.executable), "cannot run in vllm, which does not carry out 'hold'"),
         (("fcsf", "--serve", sys.executable), "did you mean 'fcfs'?"),
     ],

@@ -1,0 +1,181 @@
+"""Starts vLLM's engine in this process for as long as it is needed, with or without a policy."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from discovery.bench.launching import STOP_SECONDS, reason
+from discovery.errors import UsageError
+from engine_bridge.replay.in_process import InProcess
+from engine_bridge.replay.server import ServerError
+from evaluators.vllm_folder import CLASS
+
+STREAMS = (1, 2)
+"""Standard output and error."""
+
+
+def read_arguments(text: str) -> list[str]:
+    """The model and the engine's arguments that `--in-process` holds, without the scheduler: that is ours.
+
+    Raises:
+        UsageError: there is no model, it sets the scheduler, or vLLM is not here.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--in-process '{text}': no arguments ({error}); give MODEL as to 'vllm serve'") from None
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"--in-process '{text}': name the model first, as to 'vllm serve'")
+    if any(word == "--scheduler-cls" or word.startswith("--scheduler-cls=") for word in words):
+        raise UsageError(f"--in-process '{text}': take out --scheduler-cls, which is set for each engine")
+    if find_spec("vllm") is None:
+        raise UsageError(
+            f"--in-process needs vLLM in the Python that runs discover, which {sys.executable} lacks; install this"
+            " project beside vLLM (pip install -e .) and call the discover of that environment, or take --serve"
+        )
+    return ["--model", *words]
+
+
+@contextmanager
+def vllm_here(words: Sequence[str]) -> Iterator[Any]:
+    """The engine's arguments, read by vLLM, which is imported so that several of its engines can run by turns.
+
+    Raises:
+        UsageError: vLLM does not know them.
+    """
+    with tempfile.TemporaryDirectory(prefix="metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read once, when the client library is imported
+        # A forked engine would write where this process writes, and see the policy's modules of the engine before it.
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+        with Path(os.devnull).open("wb") as nowhere, output_to(nowhere):
+            arguments = _parsed(words)
+        yield arguments
+        logging.getLogger("vllm").handlers = []
+
+
+def _parsed(words: Sequence[str]) -> Any:
+    try:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+    except ImportError as error:
+        raise UsageError(f"--in-process: this vLLM cannot be used ({error}); take --serve, or vLLM 0.32") from None
+
+    def refuse(message: str) -> None:
+        raise UsageError(f"--in-process: {message}; only arguments of the engine are known, not those of the server")
+
+    parser = FlexibleArgumentParser(add_help=False)
+    parser.error = refuse
+    return AsyncEngineArgs.from_cli_args(AsyncEngineArgs.add_cli_args(parser).parse_args(list(words)))
+
+
+@contextmanager
+def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> Iterator[InProcess]:
+    """An engine that runs in the block, with the policy exported to `folder` or with vLLM's own scheduler.
+
+    Args:
+        arguments: what `vllm_here` gives.
+        log: what vLLM says goes there.
+        stall: as `About` has it.
+
+    Raises:
+        ServerError: it does not start; or what failed in the block, with the place of the log.
+    """
+    with log.open("ab") as output:
+        _log_to(log)
+        with output_to(output):
+            engine = _start(arguments, folder, log)
+            processes = _processes()
+        try:
+            yield InProcess(engine, stall=stall)
+        except ServerError as error:
+            raise ServerError(f"{error} (log: {log})") from None
+        finally:
+            with output_to(output):
+                engine.shutdown()
+                _end(processes)
+
+
+def _start(arguments: Any, folder: Path | None, log: Path) -> Any:
+    """An AsyncLLM; the processes it starts look for the policy where this one does.
+
+    Raises:
+        ServerError: vLLM refuses the arguments, or its process does not get ready.
+    """
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    arguments = copy(arguments)
+    before = sys.path.copy()
+    if folder is not None:
+        arguments.scheduler_cls = CLASS
+        sys.path.insert(0, str(folder.resolve()))
+    try:
+        return AsyncLLM.from_engine_args(arguments)
+    except (ValueError, OSError) as error:
+        raise ServerError(f"vLLM's engine did not start: {' '.join(str(error).split())[:300]} (log: {log})") from None
+    except RuntimeError:  # the reason is what its process has written
+        raise ServerError(f"vLLM's engine did not start: {reason(log)}") from None
+    finally:
+        sys.path[:] = before
+
+
+def _processes() -> list[Any]:
+    """The processes that vLLM has started, and those that they have."""
+    import psutil  # vLLM needs it
+
+    started = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+    return [*started, *(below for each in started for below in each.children(recursive=True))]
+
+
+def _end(processes: Sequence[Any]) -> None:
+    """See that they have ended, and forget what they have counted."""
+    import psutil
+
+    for process in psutil.wait_procs(processes, timeout=STOP_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+        if not path.stem.endswith(f"_{os.getpid()}"):
+            path.unlink()
+
+
+def _log_to(log: Path) -> None:
+    """Have vLLM's lines of this process in `log`, too."""
+    handler = logging.FileHandler(log)
+    logger = logging.getLogger("vllm")
+    handler.setFormatter(logger.handlers[0].formatter if logger.handlers else None)
+    logger.handlers = [handler]
+
+
+@contextmanager
+def output_to(file: BinaryIO) -> Iterator[None]:
+    """What this process writes goes to `file`; and, for as long as they live, that of processes started meanwhile."""
+    python = sys.stdout, sys.stderr
+    kept = [os.dup(stream) for stream in STREAMS]
+    _flush()
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a progress line takes their places
+    for stream in STREAMS:
+        os.dup2(file.fileno(), stream)
+    try:
+        yield
+    finally:
+        _flush()
+        sys.stdout, sys.stderr = python
+        for stream, before in zip(STREAMS, kept, strict=True):
+            os.dup2(before, stream)
+            os.close(before)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
