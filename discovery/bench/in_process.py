@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -91,19 +91,17 @@ def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> It
     Raises:
         ServerError: it does not start; or what failed in the block, with the place of the log.
     """
-    with log.open("ab") as output:
+    with log.open("ab") as output, _tidy(output) as own, ExitStack() as stack:
         _log_to(log)
         with output_to(output):
             engine = _start(arguments, folder, log)
-            processes = _processes()
+        stack.callback(_shut_down, engine, output)
+        own |= _children()
+        _log_to(log)  # the first engine sets vLLM's logging up once more
         try:
             yield InProcess(engine, stall=stall)
         except ServerError as error:
             raise ServerError(f"{error} (log: {log})") from None
-        finally:
-            with output_to(output):
-                engine.shutdown()
-                _end(processes)
 
 
 def _start(arguments: Any, folder: Path | None, log: Path) -> Any:
@@ -129,24 +127,38 @@ def _start(arguments: Any, folder: Path | None, log: Path) -> Any:
         sys.path[:] = before
 
 
-def _processes() -> list[Any]:
-    """The processes that vLLM has started, and those that they have."""
+def _shut_down(engine: Any, output: BinaryIO) -> None:
+    with output_to(output):
+        engine.shutdown()
+
+
+@contextmanager
+def _tidy(output: BinaryIO) -> Iterator[set[Any]]:
+    """Sees that no process is left of those that are put into the set, or are children of this one only now.
+
+    What they have counted is forgotten: the metrics of the next engine are to be its own.
+    """
     import psutil  # vLLM needs it
 
-    started = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
-    return [*started, *(below for each in started for below in each.children(recursive=True))]
+    with output_to(output):
+        resource_tracker.ensure_running()  # this one stays: it is Python's own
+    before, own = _children(), set[Any]()
+    try:
+        yield own
+    finally:
+        for process in psutil.wait_procs((own | _children()) - before, timeout=STOP_SECONDS)[1]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+            if not path.stem.endswith(f"_{os.getpid()}"):
+                path.unlink()
 
 
-def _end(processes: Sequence[Any]) -> None:
-    """See that they have ended, and forget what they have counted."""
+def _children() -> set[Any]:
+    """All processes below this one."""
     import psutil
 
-    for process in psutil.wait_procs(processes, timeout=STOP_SECONDS)[1]:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
-        if not path.stem.endswith(f"_{os.getpid()}"):
-            path.unlink()
+    return set(psutil.Process().children(recursive=True))
 
 
 def _log_to(log: Path) -> None:
