@@ -49,10 +49,12 @@ class Ended:
     left: list[str]
     found: list[Any]
 
-    def result(self, policy: str) -> dict[str, Any]:
-        """What it says of one."""
-        rows: dict[str, Any] = {row["policy"]: row for row in json.loads(self.output)["results"]}
-        return rows[policy]
+    def result(self, policy: str, rate: float) -> dict[str, Any]:
+        """What it says of one at a rate."""
+        rows: dict[tuple[str, float], Any] = {
+            (row["policy"], row["rate"]): row for row in json.loads(self.output)["results"]
+        }
+        return rows[policy, rate]
 
 
 @contextmanager
@@ -87,36 +89,35 @@ def spawn(module: str, *arguments: str, folder: Path, **variables: str) -> subpr
 
 
 def write_workload(path: Path) -> Path:
-    """`REQUESTS`, which come at once while two long ones run, as a trace."""
+    """`REQUESTS`, which come all but at once while two long ones run, as a trace."""
     prompts = [50] * AHEAD + [len(request["prompt"]) for request in REQUESTS]
     outputs = [LONG] * AHEAD + [request["output"] for request in REQUESTS]
     predicted = [*range(1, AHEAD + 1), *(request["xargs"]["predicted"] for request in REQUESTS)]
-    arrival = np.repeat([0.0, 0.3], [AHEAD, len(REQUESTS)])
+    arrival = np.concatenate([np.zeros(AHEAD), 0.3 + 0.005 * np.arange(len(REQUESTS))])
     write_jsonl(Workload.of("crowd", arrival, prompts, outputs, predicted=predicted), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def ended(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """vLLM's own order, SJF, and an engine that is killed, in one process by turns."""
+    """SJF, whose engine is killed at the second rate, then vLLM's own order, in one process."""
     folder = tmp_path_factory.mktemp("bench")
     found = folder / "found.json"
-    arguments = bench(
-        "vllm", "sjf", "fcfs", "--in-process", f"{model} {ENGINE}", workload=write_workload(folder / "w.jsonl")
-    )
+    workload = write_workload(folder / "w.jsonl")
+    arguments = bench("sjf", "vllm", "--rate", "50,55", "--in-process", f"{model} {ENGINE}", workload=workload)
     with orphans() as left:
-        process = spawn("tests.vllm.watched_bench", str(found), "2", *arguments, folder=folder)
+        process = spawn("tests.vllm.watched_bench", str(found), *arguments, folder=folder)
         output, errors = process.communicate(timeout=SECONDS)
     return Ended(process.returncode, output, errors, left, json.loads(found.read_text()))
 
 
 def order_of(found: list[Any]) -> list[int]:
-    """Those of `REQUESTS` in the order of completion, told by their predictions."""
+    """Those of `REQUESTS` in the order of completion at the first rate, told by their predictions."""
     number = {request["xargs"]["predicted"]: place for place, request in enumerate(REQUESTS)}
-    return [number[predicted] for predicted, _ in found if predicted in number]
+    return [number[predicted] for predicted, _ in found if predicted in number][: len(REQUESTS)]
 
 
-@pytest.mark.parametrize(("place", "policy"), [(0, "vllm"), (1, "sjf")])
+@pytest.mark.parametrize(("place", "policy"), [(0, "sjf"), (1, "vllm")])
 def test_requests_finish_in_the_order_of_the_policy(ended: Ended, sjf: Path, place: int, policy: str) -> None:
     """As over HTTP: in the order that the simulator predicts for it, and not for the other."""
     order = order_of(ended.found[place])
@@ -129,17 +130,15 @@ def test_requests_finish_in_the_order_of_the_policy(ended: Ended, sjf: Path, pla
 
 def test_a_policy_changes_no_token(ended: Ended) -> None:
     """Greedy outputs are the same, and of the wanted lengths."""
-    fcfs, found = (
-        {predicted: tokens for predicted, tokens in each if predicted is not None} for each in ended.found[:2]
-    )
-    assert fcfs == found
+    found, fcfs = ({predicted: tokens for predicted, tokens in each if predicted} for each in ended.found)
+    assert found == fcfs
     for request in REQUESTS:
         assert len(found[request["xargs"]["predicted"]]) == request["output"]
 
 
 def test_the_engines_and_the_policys_figures_are_read(ended: Ended) -> None:
     """From the process that schedules; of the engine at hand, not of the one before it."""
-    own, sjf = ended.result("vllm"), ended.result("sjf")
+    own, sjf = ended.result("vllm", 50.0), ended.result("sjf", 50.0)
     assert own["origin"] == "vLLM 0.32.0 in this process, no figures of an exported policy"
     assert sjf["origin"] == "vLLM 0.32.0 in this process, an exported policy"
     assert (own["sealed"], sjf["sealed"]) == (False, True)
@@ -151,15 +150,16 @@ def test_the_engines_and_the_policys_figures_are_read(ended: Ended) -> None:
 
 
 def test_an_engine_that_is_killed_is_no_score(ended: Ended) -> None:
-    """One sentence with the place of the log, exit code 1; the others' results stand, and no process is left."""
+    """One sentence with the place of the log, exit code 1; other results stand and follow, and no process is left."""
     assert ended.code == 1
-    failed = ended.result("fcfs")
+    assert ended.result("vllm", 55.0)["metrics"]["requests"] == len(REQUESTS) + AHEAD
+    failed = ended.result("sjf", 55.0)
     assert failed["metrics"] is None
     assert re.fullmatch(
-        r"the engine in this process has died; look at its log \(log: \S+engine-3.log\)", failed["failure"]
+        r"the engine in this process has died; look at its log \(log: \S+engine-1.log\)", failed["failure"]
     )
     assert [line for line in ended.errors.splitlines() if "warning" not in line] == [
-        f"error: fcfs: {failed['failure']}"
+        f"error: sjf at 55/s: {failed['failure']}"
     ]
     assert ended.left == []
 

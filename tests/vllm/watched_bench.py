@@ -1,10 +1,10 @@
 """`discover bench` with vLLM's engine in its process, watched:
 
-    python -m tests.vllm.watched_bench FOUND KILLED ARGUMENTS…
+    python -m tests.vllm.watched_bench FOUND ARGUMENTS…
 
-Prompts are the same for all policies. To the file FOUND goes, a list for each engine in turn, what each request has
-brought, in the order of completion: pairs (its prediction, token ids). The engine of number KILLED (0, 1, …; -1: none) loses the
-process that computes in the middle.
+Prompts are the same in all replays. To the file FOUND goes, a list for each engine in turn, what each request has
+brought, in the order of completion: pairs (its prediction, token ids). The first engine loses the process that computes
+in the middle of its second replay.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 from discovery.cli import main
 from engine_bridge.replay.in_process import InProcess
 
-KILLED_AT = "replay-9"
-"""The request whose first token is the last thing that an engine does; 0 to 3 are the warm-up."""
+KILLED_AT = "replay-35"
+"""Whose first token is the last thing that the engine does; 0 to 25 are the first replay, warm-up included."""
 
 
 class Watched:
@@ -45,23 +45,23 @@ class Watched:
         self._found.append((parameters.extra_args.get("predicted"), tokens))
 
 
-def watch(killed: int) -> list[list[Any]]:
-    """Have all engines watched; what they bring."""
+def watch() -> list[list[Any]]:
+    """Have all engines watched, and the first killed; what they bring."""
     begin, engines = InProcess.__init__, []
 
     def begin_watched(self: InProcess, engine: Any, **more: Any) -> None:
         engines.append([])
-        begin(self, Watched(engine, engines[-1], killed=len(engines) - 1 == killed), **more)
+        begin(self, Watched(engine, engines[-1], killed=len(engines) == 1), **more)
 
     InProcess.__init__ = begin_watched  # type: ignore[method-assign]
     return engines
 
 
 if __name__ == "__main__":
-    target, number, *arguments = sys.argv[1:]
+    target, *arguments = sys.argv[1:]
     secrets.randbits = lambda _: 1
     sys.argv[1:] = arguments
-    brought = watch(int(number))
+    brought = watch()
     try:
         main()
     finally:
