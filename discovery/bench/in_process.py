@@ -7,7 +7,8 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from importlib.util import find_spec
@@ -60,8 +61,10 @@ def vllm_here(words: Sequence[str]) -> Iterator[Any]:
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
         with Path(os.devnull).open("wb") as nowhere, output_to(nowhere):
             arguments = _parsed(words)
-        yield arguments
-        logging.getLogger("vllm").handlers = []
+        try:
+            yield arguments
+        finally:
+            logging.getLogger("vllm").handlers = [logging.NullHandler()]
 
 
 def _parsed(words: Sequence[str]) -> Any:
@@ -72,7 +75,7 @@ def _parsed(words: Sequence[str]) -> Any:
         raise UsageError(f"--in-process: this vLLM cannot be used ({error}); take --serve, or vLLM 0.32") from None
 
     def refuse(message: str) -> None:
-        raise UsageError(f"--in-process: {message}; only arguments of the engine are known, not those of the server")
+        raise UsageError(f"--in-process: {message}; give the arguments of 'vllm serve' that are not of its server")
 
     parser = FlexibleArgumentParser(add_help=False)
     parser.error = refuse
@@ -91,12 +94,12 @@ def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> It
     Raises:
         ServerError: it does not start; or what failed in the block, with the place of the log.
     """
-    with log.open("ab") as output, _tidy(output) as own, ExitStack() as stack:
+    with log.open("ab") as output, _tidy(output) as note, ExitStack() as stack:
         _log_to(log)
         with output_to(output):
             engine = _start(arguments, folder, log)
         stack.callback(_shut_down, engine, output)
-        own |= _children()
+        note()
         _log_to(log)  # the first engine sets vLLM's logging up once more
         try:
             yield InProcess(engine, stall=stall)
@@ -133,8 +136,8 @@ def _shut_down(engine: Any, output: BinaryIO) -> None:
 
 
 @contextmanager
-def _tidy(output: BinaryIO) -> Iterator[set[Any]]:
-    """Sees that no process is left of those that are put into the set, or are children of this one only now.
+def _tidy(output: BinaryIO) -> Iterator[Callable[[], None]]:
+    """Sees that no process is left; gives what notes those there are, as some outlive the one that is their parent.
 
     What they have counted is forgotten: the metrics of the next engine are to be its own.
     """
@@ -142,16 +145,34 @@ def _tidy(output: BinaryIO) -> Iterator[set[Any]]:
 
     with output_to(output):
         resource_tracker.ensure_running()  # this one stays: it is Python's own
-    before, own = _children(), set[Any]()
+    others, own = _children(), set[Any]()
+
+    def note() -> None:
+        own.update(_children() - others)
+
     try:
-        yield own
+        yield note
     finally:
-        for process in psutil.wait_procs((own | _children()) - before, timeout=STOP_SECONDS)[1]:
+        note()
+        until = time.monotonic() + STOP_SECONDS
+        while (left := [each for each in own if _runs(each)]) and time.monotonic() < until:
+            time.sleep(0.05)
+        for each in left:
             with suppress(psutil.NoSuchProcess):
-                process.kill()
+                each.kill()
         for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
             if not path.stem.endswith(f"_{os.getpid()}"):
                 path.unlink()
+
+
+def _runs(process: Any) -> bool:
+    """Whether it does; one that is dead and only waits for whoever inherited it does not."""
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _children() -> set[Any]:
@@ -166,6 +187,8 @@ def _log_to(log: Path) -> None:
     handler = logging.FileHandler(log)
     logger = logging.getLogger("vllm")
     handler.setFormatter(logger.handlers[0].formatter if logger.handlers else None)
+    for each in logger.handlers:
+        each.close()
     logger.handlers = [handler]
 
 

@@ -107,6 +107,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         (("fcfs", "--in-process", "--seed 1"), "--in-process '--seed 1': name the model first, as to 'vllm serve'"),
         (("fcfs", "--in-process", "m --scheduler-cls=x"), "take out --scheduler-cls, which is set for each engine"),
         (("fcfs", "--in-process", "'"), "no arguments (No closing quotation)"),
+        (("fcfs", "--in-process", "m"), "--in-process needs vLLM in the Python that runs discover, which /"),
         (("slai", "--serve", sys.executable), "cannot run in vllm, which does not carry out 'hold'"),
         (("fcsf", "--serve", sys.executable), "did you mean 'fcfs'?"),
     ],
