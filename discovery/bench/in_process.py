@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -96,7 +97,7 @@ def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> It
     """
     with log.open("ab") as output, _tidy(output) as note, ExitStack() as stack:
         _log_to(log)
-        with output_to(output):
+        with output_to(output), _interruptible():
             engine = _start(arguments, folder, log)
         stack.callback(_shut_down, engine, output)
         note()
@@ -128,6 +129,26 @@ def _start(arguments: Any, folder: Path | None, log: Path) -> Any:
         raise ServerError(f"vLLM's engine did not start: {reason(log)}") from None
     finally:
         sys.path[:] = before
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, by another name."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the block, though vLLM passes over `KeyboardInterrupt` while it waits for its process."""
+
+    def interrupt(*_: object) -> None:
+        raise _Interrupted
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except _Interrupted:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _shut_down(engine: Any, output: BinaryIO) -> None:
