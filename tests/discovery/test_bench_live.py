@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from discovery.bench import launching
 from discovery.bench.launching import reason
+from engine_bridge.replay.server import ServerError
 from engine_bridge.traces import write_jsonl
 from engine_bridge.workload import Workload
 from tests.completions_server import completions_server
@@ -137,6 +140,18 @@ def test_nobody_at_the_address_and_a_model_too_small(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "request 0 of long has 90 + 20 tokens, more than the 100" in result.stderr
     assert "--max-prompt and --max-output" in result.stderr
+
+
+def test_a_port_that_somebody_takes_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free when it was chosen, in use when the server starts: which port, and what to do."""
+    with socket.socket() as taken:
+        taken.bind((launching.HOST, 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(launching, "free_port", lambda: port)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        said = pytest.raises(ServerError, match=rf"another program took port {port} while .*; try again \(log: ")
+        with said, launching.started(shlex.split(FAKE), None, tmp_path / "log", lambda _: None):
+            pass
 
 
 def test_the_reason_in_a_log_is_the_error_itself(tmp_path: Path) -> None:

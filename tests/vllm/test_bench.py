@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,9 +100,15 @@ def write_workload(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def folder() -> Iterator[Path]:
+    """A folder with a short name: vLLM's sockets lie in it, whose names may have 107 characters."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def ended(model: Path, folder: Path) -> Ended:
     """SJF, whose engine is killed at the second rate, then vLLM's own order, in one process."""
-    folder = tmp_path_factory.mktemp("bench")
     found = folder / "found.json"
     workload = write_workload(folder / "w.jsonl")
     arguments = bench("sjf", "vllm", "--rate", "50,55", "--in-process", f"{model} {ENGINE}", workload=workload)
@@ -164,17 +171,17 @@ def test_an_engine_that_is_killed_is_no_score(ended: Ended) -> None:
     assert ended.left == []
 
 
-def test_a_server_whose_engine_is_killed_is_no_score(model: Path, tmp_path: Path) -> None:
+def test_a_server_whose_engine_is_killed_is_no_score(model: Path, folder: Path) -> None:
     """The same over HTTP: requests that were under way are not counted as missed."""
     serve = shlex.join([sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)])
-    workload = tmp_path / "w.jsonl"
+    workload = folder / "slow.jsonl"
     write_jsonl(Workload.of("slow", np.arange(40) * 0.25, [40] * 40, [100] * 40), workload)
     with orphans() as left:
         process = spawn(
-            "discovery.cli", *bench("vllm", "--serve", f"{serve} {ENGINE}", workload=workload), folder=tmp_path,
+            "discovery.cli", *bench("vllm", "--serve", f"{serve} {ENGINE}", workload=workload), folder=folder,
             VLLM_LOGGING_LEVEL="INFO",
         )  # fmt: skip
-        os.kill(engine_at_work(process, tmp_path), signal.SIGKILL)
+        os.kill(engine_at_work(process, folder), signal.SIGKILL)
         output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     failure = json.loads(output)["results"][0]["failure"]
