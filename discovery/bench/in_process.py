@@ -39,7 +39,7 @@ def read_arguments(text: str) -> list[str]:
         raise UsageError(f"--in-process '{text}': no arguments ({error}); give MODEL as to 'vllm serve'") from None
     if not words or words[0].startswith("-"):
         raise UsageError(f"--in-process '{text}': name the model first, as to 'vllm serve'")
-    if any(word == "--scheduler-cls" or word.startswith("--scheduler-cls=") for word in words):
+    if any(word.partition("=")[0].replace("_", "-") == "--scheduler-cls" for word in words):
         raise UsageError(f"--in-process '{text}': take out --scheduler-cls, which is set for each engine")
     if find_spec("vllm") is None:
         raise UsageError(

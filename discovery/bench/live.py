@@ -65,7 +65,7 @@ class LiveScene(Scene):
     def stage(self) -> str:
         """Where they ran."""
         return (
-            "by live servers. Requests were sent when they were due, whatever had become of those before; times were "
+            "by live engines. Requests were sent when they were due, whatever had become of those before; times were "
             "measured at the client, from the moment a request was due."
         )
 

@@ -52,7 +52,7 @@ def test_running_servers_side_by_side(tmp_path: Path) -> None:
     assert record["settings"]["fcfs"] == "vLLM 0.32.0, tiny, output lengths forced"
     assert "warning: ours at 20/s" in result.stderr  # the counted fallbacks
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "by live servers" in page and "simulated engine" not in page
+    assert "by live engines" in page and "simulated engine" not in page
 
 
 def test_a_server_is_started_for_each_policy(tmp_path: Path) -> None:
