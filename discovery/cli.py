@@ -288,7 +288,9 @@ def bench(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(help="sim: the simulator; torch: the embedded engine; vllm: live servers (--url or --serve)."),
+        typer.Option(
+            help="sim: the simulator; torch: the embedded engine; vllm: live ones (--url, --serve or --in-process)."
+        ),
     ] = "sim",
     slo: Annotated[
         str | None,
@@ -349,6 +351,12 @@ def bench(
             metavar="COMMAND", help="vllm: start this for each POLICY ('vllm': its own order): 'vllm serve MODEL'."
         ),
     ] = None,
+    in_process: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="vllm: the same without a server, in a Python with vLLM: MODEL and engine arguments."
+        ),
+    ] = None,
     prompts: Annotated[str, typer.Option(help="vllm: send prompts as tokens (ids) or as text (words).")] = "tokens",
     api_key_env: Annotated[
         str | None, typer.Option(metavar="NAME", help="vllm: the environment variable that holds the server's key.")
@@ -374,8 +382,8 @@ def bench(
     )  # fmt: skip
     real = engine_options(None if engine == LIVE else model, device, rounds, threads, pools)
     live = LiveOptions(
-        urls=tuple(url or ()), serve=serve, model=model if engine == LIVE else None, prompts=prompts,
-        api_key_env=api_key_env, stall=stall,
+        urls=tuple(url or ()), serve=serve, in_process=in_process, model=model if engine == LIVE else None,
+        prompts=prompts, api_key_env=api_key_env, stall=stall,
     )  # fmt: skip
     bench(engine, asked, real=real, live=live, as_json=as_json)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,11 +34,11 @@ def console() -> Console:
 @contextmanager
 def telling() -> Iterator[Callable[[str], object]]:
     """Something to tell what is going on, which a terminal shows in one line of standard error."""
-    errors = Console(stderr=True)
-    if not errors.is_terminal:
+    if not Console(stderr=True).is_terminal:
         yield lambda _: None
         return
-    with errors.status("starting") as status:
+    # The line has its own way to the terminal: an engine in this process takes standard error while it starts.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as own, Console(file=own).status("starting") as status:
         last = 0.0
 
         def tell(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
@@ -27,6 +28,7 @@ START_SECONDS = 1800.0
 STOP_SECONDS = 30.0
 """Within which it must end before it is made to."""
 HOST = "127.0.0.1"
+TAKEN = os.strerror(errno.EADDRINUSE)
 PRINTED = 2000
 """Characters at the end of a log among which the reason of a failure is looked for."""
 
@@ -57,7 +59,7 @@ def started(command: Sequence[str], folder: Path | None, log: Path, tell: Callab
     """A server that runs in the block, with the policy exported to `folder` or with vLLM's own scheduler.
 
     Raises:
-        ServerError: it ends, or is not ready in time.
+        ServerError: it ends, or is not ready in time; or what failed in the block, with the place of the log.
     """
     port = free_port()
     arguments = [*command, "--host", HOST, "--port", str(port), *(shlex.split(SCHEDULER) if folder else [])]
@@ -72,7 +74,10 @@ def started(command: Sequence[str], folder: Path | None, log: Path, tell: Callab
         )  # fmt: skip
         try:
             _await_ready(process, port, log, tell)
-            yield Address(HOST, port, False, "")
+            try:
+                yield Address(HOST, port, False, "")
+            except ServerError as error:
+                raise ServerError(f"{error} (log: {log})") from None
         finally:
             _end(process)
 
@@ -91,6 +96,8 @@ def _await_ready(process: subprocess.Popen[bytes], port: int, log: Path, tell: C
         if _ended(process):
             status = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             ended = f"with status {status.si_status}" if status else ""
+            if TAKEN in log.read_text(encoding="utf-8", errors="replace"):
+                raise ServerError(f"another program took port {port} while the server started; try again (log: {log})")
             raise ServerError(f"the server ended {ended} before it was ready: {reason(log)}")
         if seconds > START_SECONDS:
             raise ServerError(f"the server was not ready within {START_SECONDS:.0f} s; look at {log}")

@@ -1,4 +1,4 @@
-"""Benchmarks against live servers: the same requests over HTTP, with the figures and report of a simulation."""
+"""Benchmarks of live engines: the same requests in real time, with the figures and report of a simulation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from discovery.bench.scene import Scene
 from engine_bridge.replay.client import Replay, replay
 from engine_bridge.replay.figures import replay_metrics
 from engine_bridge.replay.http import Address
-from engine_bridge.replay.server import Access, Server, ServerError, survey
+from engine_bridge.replay.http_server import Access, survey
+from engine_bridge.replay.server import Server, ServerError
 from problems.serving.instances import FACTORS
 
 LATE = 0.01
@@ -35,10 +36,13 @@ class Served(Contender):
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """A name in the table, and how to come to its server: `opened` gives the address as long as it is needed."""
+    """A name in the table, and how to come to its server.
+
+    opened: gives the server as long as it is needed; what it and its requests await is run by the runner it is given.
+    """
 
     name: str
-    opened: Callable[[], AbstractContextManager[Address]]
+    opened: Callable[[asyncio.Runner], AbstractContextManager[Server]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ class LiveScene(Scene):
     def stage(self) -> str:
         """Where they ran."""
         return (
-            "by live servers. Requests were sent when they were due, whatever had become of those before; times were "
+            "by live engines. Requests were sent when they were due, whatever had become of those before; times were "
             "measured at the client, from the moment a request was due."
         )
 
@@ -80,17 +84,19 @@ def live(scene: Scene, access: Access) -> LiveScene:
 
 
 @contextmanager
-def running(address: Address) -> Iterator[Address]:
-    """A server that somebody else has started, and goes on."""
-    yield address
+def over_http(address: Address, access: Access, model: str | None, runner: asyncio.Runner) -> Iterator[Server]:
+    """A server that runs at `address`, and goes on.
+
+    Raises:
+        ServerError: as `survey`.
+    """
+    yield runner.run(survey(address, access, model))
 
 
 def run_live(
     stands: Sequence[Stand],
     scene: LiveScene,
     rates: Sequence[float | None],
-    access: Access,
-    model: str | None,
     tell: Callable[[str], object],
     warn: Callable[[str], object],
 ) -> list[Result]:
@@ -100,11 +106,11 @@ def run_live(
         contender = Served(stand.name, "server")
         left = list(rates)
         try:
-            with stand.opened() as address:
-                server = asyncio.run(survey(address, access, model))
-                scene.facts[stand.name] = f"{server.engine}, {server.model}, {server.dialect.described}"
+            with asyncio.Runner() as runner, stand.opened(runner) as server:
+                about = server.about
+                scene.facts[stand.name] = f"{about.engine}, {about.model}, {about.lengths}"
                 for rate in rates:
-                    results.append(_run(stand.name, server, scene, rate, tell, warn))
+                    results.append(_run(stand.name, runner, server, scene, rate, tell, warn))
                     left.remove(rate)
         except ServerError as error:
             results += [Result(contender, rate, None, str(error)) for rate in left[:1]]
@@ -113,8 +119,8 @@ def run_live(
 
 
 def _run(
-    name: str, server: Server, scene: Scene, rate: float | None, tell: Callable[[str], object],
-    warn: Callable[[str], object],
+    name: str, runner: asyncio.Runner, server: Server, scene: Scene, rate: float | None,
+    tell: Callable[[str], object], warn: Callable[[str], object],
 ) -> Result:  # fmt: skip
     """One server at one rate.
 
@@ -124,13 +130,12 @@ def _run(
     workload = scene.at(rate)
     what = name if rate is None else f"{name} at {rate:g}/s"
     tell(what)
-    replayed = asyncio.run(replay(workload, server, lambda text: tell(f"{what}: {text}")))
+    replayed = runner.run(replay(workload, server, lambda text: tell(f"{what}: {text}")))
     for text in warnings(replayed, workload.output):
         warn(f"{what}: {text}")
     active = bool(replayed.changed.after.get("scheduling_policy_active"))
-    origin = (
-        f"{server.engine} at {server.address}, {'an exported policy' if active else 'no figures of an exported policy'}"
-    )
+    what_runs = "an exported policy" if active else "no figures of an exported policy"
+    origin = f"{server.about.engine} {server.about.where}, {what_runs}"
     return Result(Served(name, origin, exported=active), rate, replay_metrics(replayed, workload))
 
 

@@ -1,9 +1,10 @@
-"""The part of the command bench that is about live servers: which there are, and how they are spoken to."""
+"""The part of the command bench that is about live engines: which there are, and how they are spoken to."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from asyncio import Runner
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from discovery.bench.live import LiveScene, Stand
     from discovery.bench.running import Result
     from discovery.bench.scene import Scene
-    from engine_bridge.replay.http import Address
-    from engine_bridge.replay.server import Access
+    from discovery.exporting.winner import Winner
+    from engine_bridge.replay.http_server import Access
+    from engine_bridge.replay.server import Server
 
 LIVE = "vllm"
 STOCK = "vllm"
@@ -32,10 +34,11 @@ assert LIVE in ENGINES
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """The options of the command that only live servers take."""
+    """The options of the command that only live engines take."""
 
     urls: tuple[str, ...] = ()
     serve: str | None = None
+    in_process: str | None = None
     model: str | None = None
     prompts: str = "tokens"
     api_key_env: str | None = None
@@ -53,12 +56,17 @@ def check_options(engine: str, options: LiveOptions, given: Mapping[str, int]) -
     """
     if engine != LIVE:
         if options != LIVE_DEFAULTS:
-            raise UsageError(f"--url, --serve, --model, --prompts, --api-key-env and --stall need --engine {LIVE}")
+            raise UsageError(
+                f"--url, --serve, --in-process, --model, --prompts, --api-key-env and --stall need --engine {LIVE}"
+            )
         return
-    if bool(options.urls) == bool(options.serve):
+    if [bool(options.urls), options.serve is not None, options.in_process is not None].count(True) != 1:
         raise UsageError(
-            f"--engine {LIVE}: give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL'"
+            f"--engine {LIVE}: give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL', or"
+            " --in-process MODEL"
         )
+    if options.in_process is not None and options != LiveOptions(in_process=options.in_process, stall=options.stall):
+        raise UsageError("--model, --prompts and --api-key-env are for servers; --in-process names the model itself")
     if options.prompts not in ("tokens", "text"):
         raise UsageError(f"--prompts {options.prompts}: choose tokens or text")
     if given:
@@ -69,26 +77,39 @@ def check_options(engine: str, options: LiveOptions, given: Mapping[str, int]) -
 def bench_live(
     names: Sequence[str], scene: Scene, rates: Sequence[float | None], options: LiveOptions, folder: Path | None
 ) -> tuple[LiveScene, list[Result]]:
-    """The results of all servers; with --serve their logs are left in `folder`.
+    """The results of all engines; the logs of those that are started here are left in `folder`.
 
     Raises:
-        UsageError: a name, an address or the command is wrong.
+        UsageError: a name, an address, the command or an argument of the engine is wrong.
     """
     from discovery.bench.live import live, run_live
 
     access = _access(options)
     scene_live = live(scene, access)
-    with telling() as tell, _logs(folder) as logs:
-        stands = _addressed(names, options) if options.urls else _started(names, options, logs, tell)
-        results = run_live(
-            stands, scene_live, rates, access, options.model, tell,
-            lambda text: typer.echo(f"warning: {text}", err=True),
-        )  # fmt: skip
+    with telling() as tell, _stands(names, options, access, folder, tell) as stands:
+        results = run_live(stands, scene_live, rates, tell, lambda text: typer.echo(f"warning: {text}", err=True))
     return scene_live, results
 
 
+@contextmanager
+def _stands(
+    names: Sequence[str], options: LiveOptions, access: Access, folder: Path | None, tell: Callable[[str], object]
+) -> Iterator[list[Stand]]:
+    """An engine for each name."""
+    if options.urls:
+        yield _addressed(names, options, access)
+        return
+    # Without a folder of the report the logs stay in a temporary one that is not removed.
+    logs = folder or Path(tempfile.mkdtemp(prefix="discover-bench-"))
+    if options.serve is not None:
+        yield _started(names, options, access, logs, tell)
+    else:
+        with _embedded(names, options, logs, tell) as stands:
+            yield stands
+
+
 def _access(options: LiveOptions) -> Access:
-    from engine_bridge.replay.server import Access
+    from engine_bridge.replay.http_server import Access
 
     key = ""
     if options.api_key_env is not None:
@@ -98,9 +119,9 @@ def _access(options: LiveOptions) -> Access:
     return Access(text=options.prompts == "text", key=key, stall=options.stall)
 
 
-def _addressed(names: Sequence[str], options: LiveOptions) -> list[Stand]:
+def _addressed(names: Sequence[str], options: LiveOptions, access: Access) -> list[Stand]:
     """Running servers: one address for each name."""
-    from discovery.bench.live import Stand, running
+    from discovery.bench.live import Stand, over_http
     from engine_bridge.replay.http import Address
 
     if len(names) != len(options.urls) or len(set(names)) != len(names):
@@ -112,31 +133,73 @@ def _addressed(names: Sequence[str], options: LiveOptions) -> list[Stand]:
         addresses = [Address.parse(url) for url in options.urls]
     except ValueError as error:
         raise UsageError(f"--url: {error}") from None
-    return [Stand(name, partial(running, address)) for name, address in zip(names, addresses, strict=True)]
+    return [
+        Stand(name, partial(over_http, address, access, options.model))
+        for name, address in zip(names, addresses, strict=True)
+    ]
 
 
-def _started(names: Sequence[str], options: LiveOptions, logs: Path, tell: Callable[[str], object]) -> list[Stand]:
-    """Servers that are started, each with one policy; all are exported before the first is."""
+def _started(
+    names: Sequence[str], options: LiveOptions, access: Access, logs: Path, tell: Callable[[str], object]
+) -> list[Stand]:
+    """Servers that are started, each with one policy; all are found before the first is."""
     from discovery.bench.launching import read_command, started
-    from discovery.bench.live import Stand
-    from discovery.exporting.vllm import export_vllm
-    from discovery.exporting.winner import find_winner
+    from discovery.bench.live import Stand, over_http
 
     command = read_command(options.serve or "")
-    winners = {name: None if name == STOCK else find_winner(name, LIVE) for name in names}
+    winners = _winners(names)
 
-    def opened(number: int, name: str) -> Iterator[Address]:
-        winner = winners[name]
+    @contextmanager
+    def opened(number: int, name: str, runner: Runner) -> Iterator[Server]:
         log = logs / f"server-{number}.log"
-        with tempfile.TemporaryDirectory(prefix="policy-") as folder:
-            exported = None if winner is None else export_vllm(winner, Path(folder) / "policy")
-            with started(command, exported, log, lambda text: tell(f"{name}: {text}")) as address:
-                yield address
+        with (
+            _exported(winners[name]) as folder,
+            started(command, folder, log, lambda text: tell(f"{name}: {text}")) as address,
+            over_http(address, access, options.model, runner) as server,
+        ):
+            yield server
 
-    return [Stand(name, partial(contextmanager(opened), number, name)) for number, name in enumerate(winners, 1)]
+    return [Stand(name, partial(opened, number, name)) for number, name in enumerate(winners, 1)]
 
 
 @contextmanager
-def _logs(folder: Path | None) -> Iterator[Path]:
-    """Where the servers' logs go; without a folder of the report they stay in a temporary one that is not removed."""
-    yield folder or Path(tempfile.mkdtemp(prefix="discover-bench-"))
+def _embedded(
+    names: Sequence[str], options: LiveOptions, logs: Path, tell: Callable[[str], object]
+) -> Iterator[list[Stand]]:
+    """Engines in this process, likewise."""
+    from discovery.bench.in_process import embedded, read_arguments, vllm_here
+    from discovery.bench.live import Stand
+
+    words = read_arguments(options.in_process or "")
+    winners = _winners(names)
+
+    @contextmanager
+    def opened(number: int, name: str, runner: Runner) -> Iterator[Server]:
+        tell(f"{name}: starting the engine")
+        with (
+            _exported(winners[name]) as folder,
+            embedded(arguments, folder, logs / f"engine-{number}.log", options.stall) as server,
+        ):
+            yield server
+
+    with vllm_here(words) as arguments:
+        yield [Stand(name, partial(opened, number, name)) for number, name in enumerate(winners, 1)]
+
+
+def _winners(names: Sequence[str]) -> dict[str, Winner | None]:
+    """The policies by name, each once; None for vLLM's own order."""
+    from discovery.exporting.winner import find_winner
+
+    return {name: None if name == STOCK else find_winner(name, LIVE) for name in names}
+
+
+@contextmanager
+def _exported(winner: Winner | None) -> Iterator[Path | None]:
+    """A folder with the export as long as it is needed; None for none."""
+    from discovery.exporting.vllm import export_vllm
+
+    if winner is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="policy-") as folder:
+        yield export_vllm(winner, Path(folder) / "policy")

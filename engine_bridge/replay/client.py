@@ -1,6 +1,6 @@
 """The replay itself: every request is sent when it arrives, whatever has become of those before it (open loop).
 
-    server = await survey(Address.parse("http://127.0.0.1:8000"), Access())
+    server = await survey(Address.parse("http://127.0.0.1:8000"), Access())  # or `in_process.InProcess`
     replayed = await replay(workload, server)
     replayed.first_token - workload.arrival
 
@@ -22,23 +22,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine_bridge.replay.completions import PATH, Stream, message_in, request_body
-from engine_bridge.replay.http import HttpError, connect
+from engine_bridge.replay.completions import Stream
 from engine_bridge.replay.prompts import token_ids
-from engine_bridge.replay.server import Server, ServerError
+from engine_bridge.replay.server import Broken, Server, ServerError, check_fit
 from engine_bridge.replay.server_metrics import KV_USE, Difference
 from engine_bridge.workload import Workload
 
 Array = NDArray[Any]
 
 AHEAD = 1.0
-"""Seconds before its arrival at which a request is put together and its connection made."""
+"""Seconds before its arrival at which a request is prepared."""
 LOOK_EVERY = 5.0
 """Seconds between two looks at the server's health and memory; each takes it some milliseconds."""
 WARM_UP = 4
 """Requests that go ahead of the others and are not counted."""
 WARM_UP_TOKENS = (256, 16)
 """Their prompts and outputs are no longer than that."""
+WARM_UP_SECONDS = 300.0
+"""Within which they must be served."""
 HOPELESS = 20
 """When so many requests have failed and none was served, the replay ends."""
 
@@ -75,7 +76,7 @@ async def replay(workload: Workload, server: Server, tell: Callable[[str], objec
     Raises:
         ServerError: it cannot take the workload, died, got stuck, or refuses every request.
     """
-    server.check_fit(workload)
+    check_fit(server.about, workload)
     run = _Run(workload, server, tell)
     await run.warm_up()
     before = await server.scrape()
@@ -90,7 +91,9 @@ async def replay(workload: Workload, server: Server, tell: Callable[[str], objec
         everyone.cancel()
         watch.cancel()
         await asyncio.wait({everyone, watch})
-    return run.result(Difference(before, await server.scrape()))
+    after = await server.scrape()
+    await server.check_health()  # what failed because it died would count as missed
+    return run.result(Difference(before, after))
 
 
 class _Run:
@@ -100,6 +103,7 @@ class _Run:
         n = len(workload)
         allow_connections(n)
         self._workload, self._server, self._tell = workload, server, tell
+        self._name = f"the engine {server.about.where}"
         self._salt = secrets.randbits(31)
         self._streams = [Stream() for _ in range(n)]
         self._sent = np.full(n, np.nan)
@@ -116,14 +120,17 @@ class _Run:
             ServerError: none of them is served.
         """
         short = self._workload.select(range(min(WARM_UP, len(self._workload)))).clipped(*WARM_UP_TOKENS)
-        access = self._server.access
-        prompts = [access.prompt(token_ids(short, request, self._salt + 1)) for request in range(len(short))]
         try:
-            await asyncio.gather(
-                *(self._server.complete(each, int(short.output[i]), {}) for i, each in enumerate(prompts))
-            )
-        except HttpError as error:
-            raise ServerError(f"{self._server.address} failed at a short request ({error}); look at its log") from None
+            async with asyncio.timeout(WARM_UP_SECONDS):
+                await asyncio.gather(*(self._serve_unmeasured(short, request) for request in range(len(short))))
+        except (Broken, TimeoutError) as error:
+            said = str(error) or f"not served within {WARM_UP_SECONDS:g} s"
+            raise ServerError(f"{self._name} failed at a short request ({said}); look at its log") from None
+
+    async def _serve_unmeasured(self, workload: Workload, request: int) -> None:
+        prompt = token_ids(workload, request, self._salt + 1)
+        send = await self._server.prepare(prompt, int(workload.output[request]), {}, Stream())
+        await send()
 
     def begin(self) -> None:
         """Set the clock: the first request arrives as soon as it can be prepared."""
@@ -169,46 +176,39 @@ class _Run:
         await asyncio.sleep(due - AHEAD - perf_counter())
         try:
             await self._exchange(request, due)
-        except HttpError as error:
-            await self._server.check_health()
-            self._fail(request, str(error))
+        except Broken as error:
+            await self._fail(request, str(error))
         finally:
             self._waiting.discard(request)
 
     async def _exchange(self, request: int, due: float) -> None:
         """One request and its reply."""
-        workload, server, stream = self._workload, self._server, self._streams[request]
-        prompt = server.access.prompt(token_ids(workload, request, self._salt))
-        output = int(workload.output[request])
-        body = request_body(server.model, prompt, output, server.dialect, hints_of(workload, request))
-        connection = await connect(server.address, stream.take)
+        workload, stream = self._workload, self._streams[request]
+        prompt = token_ids(workload, request, self._salt)
+        hints = hints_of(workload, request)
+        send = await self._server.prepare(prompt, int(workload.output[request]), hints, stream)
         await asyncio.sleep(due - perf_counter())
         self._sent[request] = perf_counter()
         self._waiting.add(request)
-        connection.send("POST", PATH, body, server.access.headers)
-        status = await connection.reply()
-        if status != 200 or stream.error:
-            said = stream.error or message_in(stream.text)
-            self._fail(request, said if status == 200 else f"HTTP {status}: {said}")
-        elif not stream.times:
-            self._fail(request, "no token came")
+        refusal = await send()
+        if refusal or not stream.times:
+            await self._fail(request, refusal or "no token came")
         else:
             self._finish[request] = stream.times[-1]
 
-    def _fail(self, request: int, why: str) -> None:
-        """Note that a request failed."""
+    async def _fail(self, request: int, why: str) -> None:
+        """Note that a request failed, unless that is because the server has."""
+        await self._server.check_health()
         self._failures[request] = why
         if len(self._failures) >= min(HOPELESS, len(self._workload)) and not np.isfinite(self._finish).any():
-            raise ServerError(
-                f"{self._server.address} served none of the first {len(self._failures)} requests; the last: {why}"
-            )
+            raise ServerError(f"{self._name} served none of the first {len(self._failures)} requests; the last: {why}")
 
     def _check_progress(self) -> None:
         heard = [self._streams[each].times[-1:] or [self._sent[each]] for each in self._waiting]
         quiet = perf_counter() - max((each[0] for each in heard), default=perf_counter())
-        if quiet > self._server.access.stall:
+        if quiet > self._server.about.stall:
             raise ServerError(
-                f"{self._server.address} has sent nothing for {quiet:.0f} s with {len(self._waiting)} requests under"
+                f"{self._name} has sent nothing for {quiet:.0f} s with {len(self._waiting)} requests under"
                 " way; look at its log (--stall SECONDS waits longer)"
             )
 

@@ -98,6 +98,13 @@ class Stream:
             return
         self._event(now, event)
 
+    def add(self, now: float, count: int) -> None:
+        """Note `count` tokens that have come."""
+        if count > 0:
+            self.times.append(now)
+            self.counts.append(count)
+            self.seen += count
+
     @property
     def served(self) -> int:
         """Output tokens, as the server counts them or else by events."""
@@ -115,10 +122,7 @@ class Stream:
         if choice is None:
             return
         count = self.tokens - self.seen if isinstance(usage, dict) else int(bool(choice.get("text")))
-        if count > 0:
-            self.times.append(now)
-            self.counts.append(count)
-            self.seen += count
+        self.add(now, count)
 
     def _usage(self, usage: dict[str, Any]) -> None:
         self.tokens = max(self.tokens, _whole(usage.get("completion_tokens")))

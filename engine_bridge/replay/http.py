@@ -16,6 +16,8 @@ from time import perf_counter
 from typing import cast
 from urllib.parse import urlsplit
 
+from engine_bridge.replay.server import Broken
+
 OnLine = Callable[[float, bytes], None]
 
 MOST_HEAD = 64 << 10
@@ -24,8 +26,8 @@ MOST_LINE = 64 << 20
 """Bytes of a line: the page of a server's metrics may be one chunk."""
 
 
-class HttpError(Exception):
-    """A request got no proper reply; the message says what happened, without a remedy."""
+class HttpError(Broken):
+    """A request got no proper reply of this protocol."""
 
 
 class Unreachable(HttpError):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from discovery.bench import launching
 from discovery.bench.launching import reason
+from engine_bridge.replay.server import ServerError
 from engine_bridge.traces import write_jsonl
 from engine_bridge.workload import Workload
 from tests.completions_server import completions_server
@@ -49,7 +52,7 @@ def test_running_servers_side_by_side(tmp_path: Path) -> None:
     assert record["settings"]["fcfs"] == "vLLM 0.32.0, tiny, output lengths forced"
     assert "warning: ours at 20/s" in result.stderr  # the counted fallbacks
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "by live servers" in page and "simulated engine" not in page
+    assert "by live engines" in page and "simulated engine" not in page
 
 
 def test_a_server_is_started_for_each_policy(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fcfs",), "give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL'"),
+        (("fcfs",), "give either --url http://HOST:PORT for each policy, or --serve 'vllm serve MODEL', or --in-p"),
         (("fcfs", "--url", "http://x", "--serve", "vllm"), "give either --url"),
         (("fcfs", "sjf", "--url", "http://x"), "2 policies and 1 addresses: a running server has one policy"),
         (("fcfs", "--url", "x:80"), "--url: 'x:80' is no address of a server"),
@@ -102,6 +105,12 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         (("fcfs", "--serve", "no-such-program serve"), "there is no program 'no-such-program'; activate"),
         (("fcfs", "--serve", f"{shlex.quote(sys.executable)} --port 80"), "take out --port, which is set for each"),
         (("fcfs", "--serve", "'"), "no command line (No closing quotation)"),
+        (("fcfs", "--serve", "vllm", "--in-process", "m"), "give either --url"),
+        (("fcfs", "--in-process", "m", "--model", "n"), "--model, --prompts and --api-key-env are for servers"),
+        (("fcfs", "--in-process", "--seed 1"), "--in-process '--seed 1': name the model first, as to 'vllm serve'"),
+        (("fcfs", "--in-process", "m --scheduler-cls=x"), "take out --scheduler-cls, which is set for each engine"),
+        (("fcfs", "--in-process", "'"), "no arguments (No closing quotation)"),
+        (("fcfs", "--in-process", "m"), "--in-process needs vLLM in the Python that runs discover, which /"),
         (("slai", "--serve", sys.executable), "cannot run in vllm, which does not carry out 'hold'"),
         (("fcsf", "--serve", sys.executable), "did you mean 'fcfs'?"),
     ],
@@ -131,6 +140,18 @@ def test_nobody_at_the_address_and_a_model_too_small(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "request 0 of long has 90 + 20 tokens, more than the 100" in result.stderr
     assert "--max-prompt and --max-output" in result.stderr
+
+
+def test_a_port_that_somebody_takes_meanwhile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free when it was chosen, in use when the server starts: which port, and what to do."""
+    with socket.socket() as taken:
+        taken.bind((launching.HOST, 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(launching, "free_port", lambda: port)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        said = pytest.raises(ServerError, match=rf"another program took port {port} while .*; try again \(log: ")
+        with said, launching.started(shlex.split(FAKE), None, tmp_path / "log", lambda _: None):
+            pass
 
 
 def test_the_reason_in_a_log_is_the_error_itself(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ MODEL = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 32,
-    "vocab_size": 512,
+    "vocab_size": 1024,
     "max_position_embeddings": 4096,
     "rms_norm_eps": 1e-5,
     "bos_token_id": 0,

@@ -14,8 +14,9 @@ from engine_bridge.replay.client import Replay, replay
 from engine_bridge.replay.completions import Stream
 from engine_bridge.replay.figures import replay_metrics
 from engine_bridge.replay.http import Address
+from engine_bridge.replay.http_server import Access, HttpServer, survey
 from engine_bridge.replay.prompts import token_ids
-from engine_bridge.replay.server import Access, Server, ServerError, survey
+from engine_bridge.replay.server import ServerError, check_fit
 from engine_bridge.replay.server_metrics import Difference, parse
 from engine_bridge.workload import Workload
 from tests.completions_server import Call, Served, completions_server
@@ -38,7 +39,7 @@ def make(n: int = 20, rate: float = 40.0, **more: Any) -> Workload:
     return Workload.of("even", 5.0 + np.arange(n) / rate, **arrays)
 
 
-def survey_of(served: Served | str, **access: Any) -> Server:
+def survey_of(served: Served | str, **access: Any) -> HttpServer:
     """What the server is."""
     url = served if isinstance(served, str) else served.url
     return asyncio.run(survey(Address.parse(url), Access(**access)))
@@ -208,11 +209,12 @@ def test_what_a_server_says_of_itself_is_taken() -> None:
     """Name, longest sequence, dialect; a key where it wants one, which is shown nowhere."""
     with completions_server(key="secret", longest=50) as served:
         server = survey_of(served, key="secret")
-    assert (server.model, server.engine, server.longest) == ("tiny", "vLLM 0.32.0", 50)
+    about = server.about
+    assert (about.model, about.engine, about.longest) == ("tiny", "vLLM 0.32.0", 50)
     assert server.dialect.forced and server.dialect.hints
     assert "secret" not in repr(server)
     with pytest.raises(ServerError, match=r"request 4 of even has 14 \+ 40 tokens, more than the 50"):
-        server.check_fit(make(5, output=np.full(5, 40)))
+        check_fit(about, make(5, output=np.full(5, 40)))
     with pytest.raises(ServerError, match=r"no server at http://127.0.0.1:\d+ \(cannot connect"):
         survey_of(f"http://127.0.0.1:{closed_port()}")
 
