@@ -27,7 +27,10 @@ class _Arm:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What is known of an arm. `chance`: how often it is drawn now, about; `reward`: its mean, lately, in [0, 1]."""
+    """What is known of an arm.
+
+    chance: how often it is drawn now, about (a repair: while one waits); reward: its mean, lately, in [0, 1].
+    """
 
     chance: float
     reward: float

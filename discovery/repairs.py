@@ -1,4 +1,4 @@
-"""Candidates that failed and may be repaired: each is asked for again once, with its verdict."""
+"""Candidates that failed and may be repaired: each is asked for again at most once, with its verdict."""
 
 from __future__ import annotations
 

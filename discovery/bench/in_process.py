@@ -95,6 +95,7 @@ def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> It
     Raises:
         ServerError: it does not start; or what failed in the block, with the place of the log.
     """
+    log.unlink(missing_ok=True)
     with log.open("ab") as output, _tidy(output) as note, ExitStack() as stack:
         _log_to(log)
         with output_to(output), _interruptible():

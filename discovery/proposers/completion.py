@@ -14,8 +14,8 @@ from prompts.source import as_shown
 
 FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})([^`]*)")
 PYTHON = re.compile(r"(?:python3?|py)\b", re.IGNORECASE)
-IN_PROSE = " ```python"
-"""How a line of prose ends that should have ended before the fence; small models write so."""
+IN_PROSE = re.compile(r"(?<=\S) (```python)[ \t]*\n(?=[ \t\n]*(?:#|@|import\b|from\b|def\b|\w+ ?=))")
+"""A fence at the end of a line of prose, with code after it; small models write so."""
 TEMPLATE_TOKENS = 256
 """What a chat template may add to a prompt."""
 INCREDIBLE = 10
@@ -136,12 +136,12 @@ def _blocks(text: str) -> tuple[list[str], bool]:
 
     As in CommonMark, a block ends at a bare fence no shorter than its own, and what its fence is indented by is taken
     off its lines. Other than there, a fence labelled Python always begins a block, as models forget to end what was
-    open, and it may stand at the end of a line of prose.
+    open, and it may stand at the end of a line of prose, if code comes next.
     """
     blocks: list[str] = []
     lines: list[str] = []
     indent, fence, wanted = "", "", False
-    for line in text.split("\n"):  # and nowhere else: a file may hold any other line separator
+    for line in IN_PROSE.sub(r"\n\1\n", text).split("\n"):  # and nowhere else: a file may hold any other line separator
         mark = FENCE.fullmatch(line)
         label = mark[3].strip() if mark else ""
         if mark and fence and not label and mark[2].startswith(fence):
@@ -152,8 +152,6 @@ def _blocks(text: str) -> tuple[list[str], bool]:
             indent, fence, lines, wanted = mark[1], mark[2], [], not label or bool(PYTHON.match(label))
         elif fence:
             lines.append(line.removeprefix(indent) + "\n")
-        elif line.rstrip().endswith(IN_PROSE):
-            indent, fence, lines, wanted = "", "```", [], True
     return blocks, bool(fence) and wanted
 
 

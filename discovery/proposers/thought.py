@@ -15,7 +15,9 @@ LOOKED_AT = 10_000
 """Characters of an answer in which one is looked for."""
 
 STATED = re.compile(r"^[ \t#>*_-]*(?:idea|thought)\b[*_ ]*:[*_\s]*([^\s*_].*)$", re.IGNORECASE | re.MULTILINE)
-COMMENT = re.compile(r"^#[ \t]*(?:idea|thought)\b[ \t]*:[ \t]*([^\s.].*(?:\n#.*)*)$", re.IGNORECASE | re.MULTILINE)
+COMMENT = re.compile(
+    r"^#[ \t]*(?:idea|thought)\b[ \t]*:[ \t]*([^\s.].*(?:\n#(?![ \t]*\w+:).*)*)$", re.IGNORECASE | re.MULTILINE
+)
 """The same as a comment in the file, of one line or more."""
 CODE = re.compile(r"```|~~~|^[ \t]*<{5,9} ?SEARCH", re.MULTILINE)
 """Where a block or an edit begins."""

@@ -117,7 +117,7 @@ class _Run:
         """Serve a few requests like the first ones, shorter, with other tokens.
 
         Raises:
-            ServerError: none of them is served.
+            ServerError: one of them ends without an answer, or they take too long; a refusal is told by the replay.
         """
         short = self._workload.select(range(min(WARM_UP, len(self._workload)))).clipped(*WARM_UP_TOKENS)
         try:

@@ -19,7 +19,7 @@ FORCED: Mapping[str, Any] = {"ignore_eos": True}
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What a server understands beyond the API itself, found out by asking (`client.survey`).
+    """What a server understands beyond the API itself, found out by asking (`http_server.survey`).
 
     forced: it lets output lengths be forced. hints: it takes arguments for its scheduler (vLLM, `vllm_xargs`).
     usage: it takes `stream_options`.

@@ -23,13 +23,13 @@ class PrefixHits:
         self._manager = scheduler.kv_cache_manager
         self._pool = self._manager.block_pool
         self._block_size = _chained_block_size(scheduler)
-        self._blocks: dict[str, int] = {}
+        self._blocks: dict[Any, int] = {}  # by the request: a name may be used again
 
     def __call__(self, requests: Sequence[Any]) -> list[int]:
         """Tokens of each that the cache holds now."""
         cached: dict[Any, bool] = {}
         before, self._blocks = self._blocks, {}
-        return [self._tokens(request, before.get(request.request_id), cached) for request in requests]
+        return [self._tokens(request, before.get(request), cached) for request in requests]
 
     def _tokens(self, request: Any, blocks: int | None, cached: dict[Any, bool]) -> int:
         """Tokens of one of which `blocks` were there at the last look, if there was one."""
@@ -39,7 +39,7 @@ class PrefixHits:
             blocks = tokens // size if size else 0
         else:
             tokens = blocks * size
-        self._blocks[request.request_id] = blocks
+        self._blocks[request] = blocks
         return tokens
 
     def _still(self, request: Any, blocks: int, cached: dict[Any, bool]) -> bool:
@@ -73,8 +73,11 @@ class PrefixHits:
 def _chained_block_size(scheduler: Any) -> int:
     """Tokens of a block where all layers are `CHAINED` and hashes are of whole blocks; else 0."""
     manager = scheduler.kv_cache_manager
-    if type(getattr(manager, "coordinator", None)).__name__ != "UnitaryKVCacheCoordinator":
+    coordinator = getattr(manager, "coordinator", None)
+    if type(coordinator).__name__ != "UnitaryKVCacheCoordinator":
         return 0
+    if getattr(coordinator, "eagle_group_ids", None) or getattr(manager, "use_eagle", False):
+        return 0  # speculation leaves the last block found unused
     groups = scheduler.kv_cache_config.kv_cache_groups
     spec = groups[0].kv_cache_spec
     chained = len(groups) == 1 and type(spec).__name__ in CHAINED and hasattr(manager.block_pool, "get_cached_block")

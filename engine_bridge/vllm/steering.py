@@ -64,7 +64,7 @@ class Steering:
         self._under_way: deque[tuple[Any, float]] = deque(maxlen=64)
         self._limited = False
         self._rest = False
-        self._steady = CONSTANT.issuperset(guard.policy.scalars)
+        self._steady = CONSTANT.issuperset(guard.policy.scalars) and "last" not in self._read
         self._settled = False
         self._asks_ahead = bool(settings.ahead) and "rank_waiting" in guard.policy.functions
         self._posted: tuple[list[Any], View] | None = None
@@ -95,7 +95,7 @@ class Steering:
             self._set_budget()
         if "admit_limit" in functions and room and scheduler.waiting:
             self._set_limit()
-        if self._guard.asked != asked:
+        if self._guard.asked != asked or self._prefix_hits is not None:
             self._metrics.hooked(self._spent + time.perf_counter() - start)
         self._spent = 0.0
 
@@ -109,7 +109,7 @@ class Steering:
             return
         self._table.forget(output.finished_req_ids)
         self._known.difference_update(scheduler.running)
-        self._hits_known = False  # till the next step is scheduled, blocks neither come nor go
+        self._hits_known = False  # till the next step is scheduled, no block goes
         if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
             self._shown, self._shown_columns = [], NOTHING
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
@@ -127,13 +127,21 @@ class Steering:
                 self._last_step = max(now - max(since, self._updated), 0.0)
                 break
         self._updated = now
-        if "last" in self._read:
-            self._note_tokens(output, now)
-
-    def _note_tokens(self, output: Any, now: float) -> None:
-        """Note the time for requests that have got a token."""
+        overlapping = bool(self._under_way) and bool(self._known)
+        if not (overlapping or "last" in self._read):
+            return
         known = self._scheduler.requests
-        served = [known[name] for name in output.num_scheduled_tokens if name in known]
+        found = (known.get(name) for name in output.num_scheduled_tokens)
+        served = [request for request in found if request is not None and not request.is_finished()]
+        if overlapping and not self._known.isdisjoint(served):
+            # Steps overlap: these were preempted meanwhile, and have got a token while they wait.
+            self._known.difference_update(served)
+            self._shown, self._shown_columns = [], NOTHING
+        if "last" in self._read:
+            self._note_tokens(served, now)
+
+    def _note_tokens(self, served: list[Any], now: float) -> None:
+        """Note the time for requests that have got a token."""
         columns = self._table.columns(served)
         self._table.note_tokens(columns, np.array([request.num_output_tokens for request in served]), now)
 
@@ -146,6 +154,7 @@ class Steering:
         shown, columns = self._look_waiting()
         self._look_up_hits()
         if self._settled:  # the same question again: the answer would be the same
+            self._spent += time.perf_counter() - start
             return
         view = self._view(NOTHING, columns)
         if self._guard.post("rank_waiting", view):

@@ -88,10 +88,11 @@ class Table:
         return column
 
     def forget(self, names: Iterable[str]) -> None:
-        """Take the columns of requests that are gone back."""
+        """Take the columns of requests that have finished back; one that has come under such a name keeps its own."""
         for name in names:
-            request = self._named.pop(name, None)
-            if request is not None:
+            request = self._named.get(name)
+            if request is not None and request.is_finished():
+                del self._named[name]
                 self._free.append(self._column.pop(request))
 
     def columns(self, requests: Sequence[Any]) -> Array:

@@ -36,6 +36,9 @@ class SharedCore:
                 os.sched_setaffinity(self._pid, (core,))
                 os.sched_setaffinity(0, (core,))
 
+    def waits(self) -> None:
+        """The thread is about to wait for the answer, and leaves the core to the process."""
+
     def end(self) -> None:
         """Let the calling thread run anywhere again. Idempotent."""
         if self._home and self._turns >= PERIOD:
@@ -47,7 +50,8 @@ class GuestCore:
     """Has a process run where the thread that asks it runs, after that thread; the thread stays free to go anywhere.
 
     For a thread that asks ahead: to wake another core costs it 15 to 110 µs, more than the answer takes, and a
-    process of the class BATCH that wakes on the thread's own core lets it go on until it has nothing to do.
+    process of the class BATCH that wakes on the thread's own core lets it go on until it has nothing to do. An answer
+    that is waited for may be given on any core: others may want the thread's.
     """
 
     def __init__(self, pid: int) -> None:
@@ -64,6 +68,13 @@ class GuestCore:
             self._core = core
             with suppress(OSError):  # the process is dead, or the core is not one of ours
                 os.sched_setaffinity(self._pid, (core,))
+
+    def waits(self) -> None:
+        """The thread is about to wait for the answer."""
+        if self._core is not None:
+            self._core = None
+            with suppress(OSError):
+                os.sched_setaffinity(self._pid, cores())
 
     def end(self) -> None:
         """Nothing holds the thread."""

@@ -218,6 +218,7 @@ class Session:
 
     def _read_some(self, there: bool = False) -> bytes:
         if not there:
+            self._core.waits()
             self._wait(self._readable)
         try:
             data = os.read(self._answers, 1 << 16)

@@ -60,8 +60,12 @@ def test_a_guest_follows_without_disturbing() -> None:
             session = sandbox.open(ECHO)
             for core in [*sorted(home), min(home)]:
                 os.sched_setaffinity(0, (core,))
-                session.ask("f", [np.zeros(1)])
+                session.post("f", [np.zeros(1)], records="")
                 assert os.sched_getaffinity(session.pid) == {core}
+                os.sched_setaffinity(0, home)
+                session.collect()
+                session.ask("f", [np.zeros(1)])
+                assert os.sched_getaffinity(session.pid) == home  # an answer that is waited for comes from anywhere
             assert os.sched_getscheduler(session.pid) == os.SCHED_BATCH
     finally:
         os.sched_setaffinity(0, home)
