@@ -12,6 +12,8 @@ from evaluators.statistics import median_of
 from tests.benchmarks.peers.systems import OURS
 
 RESAMPLES = 10_000
+SEEDS = 3
+"""Fewer say nothing of how a system's runs differ: no interval is given."""
 
 
 def best_after(result: Mapping[str, Any], calls: int) -> float:
@@ -50,7 +52,8 @@ def report(results: Sequence[Mapping[str, Any]]) -> str:
         candidates = sum(result["candidates"] for result in found)
         row = [f"{name + ' (' + found[0]['version'].partition('==')[2] + f', {len(found)} seeds)':34}"]
         row += [f"{each.value:7.3f}" for each in after]
-        row += [f"{f'{after[-1].low:.3f} … {after[-1].high:.3f}':>18}"]
+        interval = f"{after[-1].low:.3f} … {after[-1].high:.3f}" if len(found) >= SEEDS else "–"
+        row += [f"{interval:>18}"]
         row += [f"{np.median([result['test'] for result in found]):9.3f}"]
         row += [f"{100 * np.mean([result['valid'] for result in found]):7.0f} %"]
         row += [f"{sum(result[kind] for result in found) / total:9.0f}" for kind in ("input_tokens", "output_tokens")]
@@ -66,5 +69,7 @@ def _comparisons(systems: Mapping[str, Sequence[Mapping[str, Any]]], calls: int)
     for name, found in systems.items():
         if ours and name != OURS:
             difference, low, high = ahead(ours, [best_after(result, calls) for result in found])
-            lines.append(f"{OURS} minus {name}: {difference:+.3f} points, 95 % interval {low:+.3f} … {high:+.3f}")
+            enough = min(len(ours), len(found)) >= SEEDS
+            interval = f"95 % interval {low:+.3f} … {high:+.3f}" if enough else f"less than {SEEDS} seeds: no interval"
+            lines.append(f"{OURS} minus {name}: {difference:+.3f} points, {interval}")
     return lines

@@ -101,6 +101,9 @@ def test_a_cell_is_run_once_and_reported(judge: Judge, tmp_path: Path, monkeypat
     assert gaps == sorted(gaps, reverse=True) and gaps[0] == found["start"] and gaps[4] == found["best"]
     assert found["cpu_seconds"] > 0 and found["test"] > 0
     assert "best-of-N" in report([found])
+    ours = {**found, "system": systems.OURS}
+    assert "less than 3 seeds: no interval" in report([ours, ours, found])
+    assert "95 % interval +0.000 … +0.000" in report([*(ours,) * 3, *(found,) * 3])
 
 
 def test_a_system_that_makes_no_calls_is_an_error(
