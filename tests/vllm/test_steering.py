@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from engine_bridge.policy import Array, View
-from engine_bridge.vllm.scheduler import hooked
+from engine_bridge.vllm.guard import Guard
+from engine_bridge.vllm.metrics import Metrics
+from engine_bridge.vllm.scheduler import LOG, hooked
 from engine_bridge.vllm.settings import Settings
+from engine_bridge.vllm.steering import Steering
 from tests.vllm.crowd import Crowd
 
 
@@ -86,3 +92,44 @@ def test_the_order_is_that_of_a_policy_asked_at_each_step(ahead: int) -> None:
         orders = [[request.request_id for request in crowd.scheduler.waiting] for crowd in crowds]
         assert orders[0] == orders[1]
         assert len(orders[0]) == 12
+
+
+def request_of(name: str) -> SimpleNamespace:
+    """As much of a request as the hooks read."""
+    return Waiting(request_id=name, num_output_tokens=0, is_finished=lambda: False, sampling_params=None)
+
+
+class Waiting(SimpleNamespace):
+    """Known by itself, as vLLM's requests are, not by what it holds."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def test_tokens_that_come_after_a_preemption_are_seen() -> None:
+    """Where steps overlap, a request gets a token while it waits again: the next question says so."""
+    first, second = request_of("first"), request_of("second")
+    blocks = SimpleNamespace(get_num_free_blocks=lambda: 10)
+    scheduler = SimpleNamespace(
+        waiting=deque([first, second]),
+        running=[],
+        requests={"first": first, "second": second},
+        max_num_scheduled_tokens=100,
+        max_num_running_reqs=8,
+        block_size=16,
+        cache_config=SimpleNamespace(num_gpu_blocks=11, block_size=16, enable_prefix_caching=False),
+        kv_cache_manager=SimpleNamespace(block_pool=blocks),
+    )
+    policy = ShortestFirst("now")
+    policy.fields = ("output",)
+    views: list[list[float]] = []
+    policy.ask = lambda function, view: views.append(view.vectors[0].tolist()) or np.zeros(2)  # type: ignore[method-assign, func-returns-value]
+    steering = Steering(scheduler, Guard(policy, Metrics(), LOG), Settings(ahead=0), Metrics())
+    outputs = [SimpleNamespace(num_scheduled_tokens={"first": 1}, finished_req_ids=set()) for _ in range(2)]
+    for output in outputs:
+        steering.before()
+        steering.after(output)
+    first.num_output_tokens = 3
+    steering.updated(outputs[0])
+    steering.before()
+    assert views == [[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]]
