@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
+import prometheus_client
 import pytest
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from engine_bridge.policy import Array, View
 from engine_bridge.vllm.guard import Guard
-from engine_bridge.vllm.metrics import Metrics
+from engine_bridge.vllm.metrics import Metrics, collectors
 from engine_bridge.vllm.scheduler import LOG, hooked
 from engine_bridge.vllm.settings import Settings
 from engine_bridge.vllm.steering import Steering
 from tests.vllm.crowd import Crowd
+
+
+def forget_metrics() -> None:
+    """Leave none of ours in this process's registry; an export that other tests start here registers its own."""
+    registry = prometheus_client.REGISTRY
+    for each in {each for name, each in registry._names_to_collectors.items() if name.startswith("scheduling_policy")}:
+        registry.unregister(each)
+    collectors.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def no_metrics() -> Iterator[None]:
+    """Neither before nor after."""
+    forget_metrics()
+    yield
+    forget_metrics()
 
 
 class ShortestFirst:
