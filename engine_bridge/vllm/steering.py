@@ -111,7 +111,7 @@ class Steering:
         self._known.difference_update(scheduler.running)
         self._hits_known = False  # till the next step is scheduled, no block goes
         if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
-            self._shown, self._shown_columns = [], NOTHING
+            self._look_afresh()
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
         self._rest = self._limited and not output.num_scheduled_tokens
         self._under_way.append((output, self._now))
@@ -136,7 +136,7 @@ class Steering:
         if overlapping and not self._known.isdisjoint(served):
             # Steps overlap: these were preempted meanwhile, and have got a token while they wait.
             self._known.difference_update(served)
-            self._shown, self._shown_columns = [], NOTHING
+            self._look_afresh()
         if "last" in self._read:
             self._note_tokens(served, now)
 
@@ -272,6 +272,10 @@ class Steering:
                 self._note_output(set(shown))
         self._fresh = True
         return self._shown, self._shown_columns
+
+    def _look_afresh(self) -> None:
+        """Forget who was shown: what is known of them may not be true any more."""
+        self._shown, self._shown_columns = [], NOTHING
 
     def _note_output(self, known: set[Any]) -> None:
         """Write down what those shown that were not shown before had generated when they came to wait."""
