@@ -31,8 +31,9 @@ class Settings:
     """Objective in seconds for each further token, where a request names none."""
     ahead: int = 1
     """1: the question for the order of those that wait is put as soon as a step is scheduled, and answered while the
-    model computes; the answer counts if the same requests still wait when the next step is scheduled. 0: every
-    question is put when its answer is needed, as in the simulator."""
+    model computes. It counts if nobody but the first of those have left by the next step; who has come since stands
+    behind them in that step, as long as that is one in eight of those shown at most. 0: every question is put when
+    its answer is needed, as in the simulator."""
     step_log: str = ""
     """A file to which every step and its time is written (`steps`), for `discover calibrate`; empty: none."""
     isolation: str = "rlimits-only"

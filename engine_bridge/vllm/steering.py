@@ -24,6 +24,8 @@ from engine_bridge.vllm.support import limit_name
 from engine_bridge.vllm.table import Table
 
 NOTHING = np.zeros(0, dtype=np.intp)
+NEWCOMERS = 8
+"""An answer that was asked for ahead counts while no more than one in so many of those shown has come since."""
 CONSTANT = frozenset({"total_blocks", "block_size", "max_tokens", "max_running"})
 """Numbers of a view that stay as long as the engine runs."""
 
@@ -54,6 +56,7 @@ class Steering:
         self._shown: list[Any] = []
         self._shown_columns = NOTHING
         self._known: set[Any] = set()
+        self._stale = False
         self._fresh = False
         self._hits_known = False
         self._ran: list[Any] = []
@@ -67,7 +70,7 @@ class Steering:
         self._steady = CONSTANT.issuperset(guard.policy.scalars) and "last" not in self._read
         self._settled = False
         self._asks_ahead = bool(settings.ahead) and "rank_waiting" in guard.policy.functions
-        self._posted: tuple[list[Any], View] | None = None
+        self._posted: tuple[list[Any], View | None] | None = None
         self._spent = 0.0
 
     def arrived(self, request: Any) -> None:
@@ -86,9 +89,9 @@ class Steering:
         self._fresh = False
         room = len(scheduler.running) < self._max_running
         functions = self._functions
-        scores = self._collect()
-        if "rank_waiting" in functions and room and len(scheduler.waiting) > 1:
-            self._rank_waiting(scores)
+        ahead = self._collect()
+        if "rank_waiting" in functions and (room or ahead is not None) and len(scheduler.waiting) > 1:
+            self._rank_waiting(ahead, room)
         if "rank_running" in functions and len(scheduler.running) > 1:
             self._rank_running()
         if "token_budget" in functions:
@@ -108,14 +111,17 @@ class Steering:
         if output is None:
             return
         self._table.forget(output.finished_req_ids)
-        self._known.difference_update(scheduler.running)
+        if self._known:
+            self._known.difference_update(scheduler.running)
         self._hits_known = False  # till the next step is scheduled, no block goes
-        if len(scheduler.waiting) != self._queued:  # somebody was admitted or preempted: look at all afresh
-            self._look_afresh()
+        turned = len(scheduler.waiting) != self._queued  # somebody was admitted or preempted
+        self._stale |= turned
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
         self._rest = self._limited and not output.num_scheduled_tokens
         self._under_way.append((output, self._now))
-        if self._asks_ahead and len(scheduler.waiting) > 1 and len(scheduler.running) < self._max_running:
+        room = len(scheduler.running) < self._max_running
+        # Without room, too, if there may be some by the next step: where requests come and go, they do so in a row.
+        if self._asks_ahead and len(scheduler.waiting) > 1 and (room or turned or self._steady):
             self._ask_ahead()
 
     def updated(self, output: Any) -> None:
@@ -136,7 +142,7 @@ class Steering:
         if overlapping and not self._known.isdisjoint(served):
             # Steps overlap: these were preempted meanwhile, and have got a token while they wait.
             self._known.difference_update(served)
-            self._look_afresh()
+            self._stale = True
         if "last" in self._read:
             self._note_tokens(served, now)
 
@@ -153,11 +159,8 @@ class Steering:
         self._fresh = False
         shown, columns = self._look_waiting()
         self._look_up_hits()
-        if self._settled:  # the same question again: the answer would be the same
-            self._spent += time.perf_counter() - start
-            return
-        view = self._view(NOTHING, columns)
-        if self._guard.post("rank_waiting", view):
+        view = None if self._settled else self._view(NOTHING, columns)
+        if view is None or self._guard.post("rank_waiting", view):
             self._posted = shown, view
         self._spent += time.perf_counter() - start
 
@@ -167,34 +170,45 @@ class Steering:
             return None
         shown, view = self._posted
         self._posted = None
+        if view is None:  # the answer would have been the one that has put them where they are
+            return shown, np.arange(len(shown), dtype=np.float64)
         return shown, self._guard.collect("rank_waiting", view)
 
-    def _rank_waiting(self, ahead: tuple[list[Any], Array | None] | None) -> None:
-        """Put the first of those that wait in the order of their scores, asked for ahead if they are still the same."""
-        waiting = self._scheduler.waiting
+    def _rank_waiting(self, ahead: tuple[list[Any], Array | None] | None, room: bool) -> None:
+        """Put the first of those that wait in the order of their scores, those asked for ahead if these still serve."""
         shown, columns = self._look_waiting()
         if ahead is None:
             self._look_up_hits()
         if self._settled:
             return
-        if ahead is not None and ahead[0] == shown:
-            scores = ahead[1]
-        else:
+        gone = None if ahead is None else _gone(ahead[0], shown)
+        if ahead is not None and gone is not None:
+            scores = ahead[1] if ahead[1] is None else ahead[1][gone:]
+        elif room:
             scores = self._guard.ask("rank_waiting", self._view(NOTHING, columns))
+        else:
+            return
         if scores is None:
             return
         order = scores.argsort(kind="stable")
+        come = len(shown) - len(order)
+        if come:  # who has come since stands behind
+            order = np.concatenate((order, np.arange(len(order), len(shown))))
         if _in_place(order):
-            self._settled = self._steady
-            return
-        self._shown = [shown[place] for place in order.tolist()]
-        self._shown_columns = columns[order]
+            self._settled = self._steady and not (gone or come)
+        else:
+            self._reorder([shown[place] for place in order.tolist()], columns[order])
+
+    def _reorder(self, shown: list[Any], columns: Array) -> None:
+        """Have those shown wait in this order."""
+        waiting = self._scheduler.waiting
+        self._shown, self._shown_columns = shown, columns
         if len(waiting) == len(shown):
             waiting.clear()
         else:
             for _ in shown:
                 waiting.popleft()
-        waiting.extendleft(reversed(self._shown))
+        waiting.extendleft(reversed(shown))
 
     def _rank_running(self) -> None:
         """Put those that run in the order of their scores."""
@@ -265,17 +279,16 @@ class Steering:
             return self._shown, self._shown_columns
         scheduler = self._scheduler
         shown = list(islice(scheduler.waiting, self._window))
-        if shown != self._shown:
-            self._shown, self._hits_known, self._settled = shown, False, False
-            self._shown_columns = self._table.columns(shown)
+        if self._stale or shown != self._shown:
+            start, stay = _stay(self._shown, shown)
+            self._shown_columns = np.concatenate(
+                (self._shown_columns[start : start + stay], self._table.columns(shown[stay:]))
+            )
+            self._shown, self._stale, self._hits_known, self._settled = shown, False, False, False
             if "output" in self._read:  # of those that were preempted; it stays while they wait
                 self._note_output(set(shown))
         self._fresh = True
         return self._shown, self._shown_columns
-
-    def _look_afresh(self) -> None:
-        """Forget who was shown: what is known of them may not be true any more."""
-        self._shown, self._shown_columns = [], NOTHING
 
     def _note_output(self, known: set[Any]) -> None:
         """Write down what those shown that were not shown before had generated when they came to wait."""
@@ -314,6 +327,23 @@ def _joined(running: Array, waiting: Array) -> Array:
     if len(running) and len(waiting):
         return np.concatenate((running, waiting))
     return running if len(running) else waiting
+
+
+def _stay(before: list[Any], now: list[Any]) -> tuple[int, int]:
+    """Where in `before` the first of `now` stood, and how many of `now` follow there as they do now: all or none."""
+    try:
+        start = before.index(now[0])
+    except (IndexError, ValueError):
+        return 0, 0
+    count = min(len(before) - start, len(now))
+    return (start, count) if before[start : start + count] == now[:count] else (0, 0)
+
+
+def _gone(asked: list[Any], shown: list[Any]) -> int | None:
+    """How many of the first of those asked about have left; None if too much else has changed since."""
+    start, stay = _stay(asked, shown)
+    come = len(shown) - stay
+    return start if stay and start + stay == len(asked) and come * NEWCOMERS <= len(shown) else None
 
 
 def _in_place(order: Array) -> bool:

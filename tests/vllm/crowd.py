@@ -17,17 +17,17 @@ BLOCK = 16
 
 
 class Crowd:
-    """`running` requests decode on all the KV there is, `waiting` others find no place.
+    """`running` requests decode on all the KV there is, `waiting` others find no place; `room` more could run.
 
     Every step is the same, unless those that wait `turn`.
     """
 
-    def __init__(self, kind: type, running: int, waiting: int, *, prompt: int = 64) -> None:
+    def __init__(self, kind: type, running: int, waiting: int, *, prompt: int = 64, room: int = 8) -> None:
         blocks = running * (prompt // BLOCK + 64)
         settings = {
             "block_size": BLOCK,
             "blocks": blocks,
-            "max_running": running + 8,
+            "max_running": running + room,
             "max_tokens": 8192,
             "long_prefill": 0,
             "reserve": True,

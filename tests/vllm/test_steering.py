@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +38,10 @@ def no_metrics() -> Iterator[None]:
 
 
 class ShortestFirst:
-    """Orders by the number of tokens asked for, and counts its questions; `scalars` is what it claims to read."""
+    """Orders by the number of tokens asked for, and counts its questions, also those that somebody waits for.
+
+    `scalars` is what it claims to read.
+    """
 
     functions = frozenset({"rank_waiting"})
     fields = ("predicted",)
@@ -47,17 +50,19 @@ class ShortestFirst:
 
     def __init__(self, *scalars: str) -> None:
         self.scalars = scalars
-        self.questions = 0
+        self.questions = self.waited_for = 0
         self._posted: Array | None = None
 
     def ask(self, function: str, view: View) -> Array:
         """The scores."""
         self.questions += 1
+        self.waited_for += 1
         return view.vectors[0]
 
     def post(self, function: str, view: View) -> None:
         """Keep the scores for `collect`."""
-        self._posted = self.ask(function, view)
+        self.questions += 1
+        self._posted = view.vectors[0]
 
     def collect(self, function: str) -> Array:
         """The scores asked for."""
@@ -110,6 +115,57 @@ def test_the_order_is_that_of_a_policy_asked_at_each_step(ahead: int) -> None:
         orders = [[request.request_id for request in crowd.scheduler.waiting] for crowd in crowds]
         assert orders[0] == orders[1]
         assert len(orders[0]) == 12
+
+
+def predictions(crowd: Crowd) -> list[int]:
+    """Tokens asked for by those that wait, in their order."""
+    return [request.max_tokens for request in crowd.scheduler.waiting]
+
+
+def test_nobody_waits_for_an_answer_because_of_a_newcomer() -> None:
+    """One of twelve is new: it stands behind the others for one step, then where it belongs; no question is waited for.
+
+    Were they many, they would be asked about at once.
+    """
+    policy = ShortestFirst("now")
+    crowd = crowd_of(policy, ahead=1)
+    before = policy.waited_for
+    crowd.add(10_000, 5)
+    crowd.step()
+    assert predictions(crowd)[-1] == 5
+    assert predictions(crowd)[:-1] == sorted(predictions(crowd)[:-1])
+    crowd.step()
+    assert predictions(crowd) == sorted(predictions(crowd))
+    assert policy.waited_for == before
+    for output in (4, 3):
+        crowd.add(10_000, output)
+    crowd.step()
+    assert predictions(crowd)[:3] == [3, 4, 5]
+    assert policy.waited_for == before + 1
+
+
+@pytest.mark.parametrize(("scalars", "outputs"), [((), range(4, 400, 4)), (("now",), [4])])
+def test_where_all_places_are_taken_the_next_one_free_finds_its_order(
+    scalars: tuple[str, ...], outputs: Sequence[int]
+) -> None:
+    """One ends and another starts, the shortest first, and no step but the first waits for an answer; with "now", at each step."""
+    policy = ShortestFirst(*scalars)
+    crowd = Crowd(hooked(Scheduler), 4, 0, room=0)
+    crowd.scheduler.steer(policy, Settings())
+    for output in (2, 3, 4, 5):
+        crowd.add(8, output)
+    crowd.step()
+    wanted = random.Random(1).choices(outputs, k=40)
+    for output in wanted:
+        crowd.add(8, output)
+    crowd.step()
+    before, started = policy.waited_for, []
+    while crowd.scheduler.waiting:
+        output = crowd.scheduler.schedule()
+        started += [crowd.scheduler.requests[new.req_id].max_tokens for new in output.scheduled_new_reqs]
+        crowd.finish(output)
+    assert started == sorted(wanted)
+    assert policy.waited_for <= before + 1  # for the first
 
 
 def request_of(name: str) -> SimpleNamespace:
