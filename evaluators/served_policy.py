@@ -12,7 +12,7 @@ from engine_bridge.policy import CORE, EXTENSIONS, SCALAR_NAMES, Array, InvalidA
 from engine_bridge.vllm.fields import read_fields, records_of, values_of
 from engine_bridge.vllm.guard import NoAnswer
 from engine_bridge.vllm.settings import Settings
-from evaluators.sandbox.cores import GuestCore
+from evaluators.sandbox.cores import AnyCore
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.session import Session
 from evaluators.sandbox.supervisor import Sandbox
@@ -50,7 +50,7 @@ class ServedSealedPolicy:
         self._allowed = settings.restarts
         self._started: deque[float] = deque()
         self._limits = Limits(FOREVER, FOREVER, answer_seconds=settings.answer_ms / 1000)
-        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation, core=GuestCore)
+        self._sandbox = Sandbox(self._limits, min_tier=settings.isolation, core=AnyCore)
         try:
             self._session: Session | None = self._open()
             self.functions = self._session.defined((*CORE, *EXTENSIONS))

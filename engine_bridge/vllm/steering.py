@@ -80,13 +80,12 @@ class Steering:
     def before(self) -> None:
         """Ask the policy and carry its answers out, before vLLM schedules a step."""
         scheduler = self._scheduler
-        self._limited = False
+        self._limited = self._fresh = False
         self._queued = len(scheduler.waiting)
         self._now = self.clock()
         if self._rest or not (scheduler.running or scheduler.waiting) or not self._guard.active():
             return
         start, asked = time.perf_counter(), self._guard.asked
-        self._fresh = False
         room = len(scheduler.running) < self._max_running
         functions = self._functions
         ahead = self._collect()
@@ -115,7 +114,8 @@ class Steering:
             self._known.difference_update(scheduler.running)
         self._hits_known = False  # till the next step is scheduled, no block goes
         turned = len(scheduler.waiting) != self._queued  # somebody was admitted or preempted
-        self._stale |= turned
+        # Who waited at the last look may have run since, and been preempted, unless that was right before this step.
+        self._stale |= turned and not self._fresh
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
         self._rest = self._limited and not output.num_scheduled_tokens
         self._under_way.append((output, self._now))
@@ -171,7 +171,7 @@ class Steering:
         shown, view = self._posted
         self._posted = None
         if view is None:  # the answer would have been the one that has put them where they are
-            return shown, np.arange(len(shown), dtype=np.float64)
+            return shown, _placed(len(shown))[0]
         return shown, self._guard.collect("rank_waiting", view)
 
     def _rank_waiting(self, ahead: tuple[list[Any], Array | None] | None, room: bool) -> None:
@@ -281,20 +281,21 @@ class Steering:
         shown = list(islice(scheduler.waiting, self._window))
         if self._stale or shown != self._shown:
             start, stay = _stay(self._shown, shown)
-            self._shown_columns = np.concatenate(
-                (self._shown_columns[start : start + stay], self._table.columns(shown[stay:]))
-            )
-            self._shown, self._stale, self._hits_known, self._settled = shown, False, False, False
+            come, kept = shown[stay:], self._shown_columns[start : start + stay]
             if "output" in self._read:  # of those that were preempted; it stays while they wait
-                self._note_output(set(shown))
+                self._known.difference_update(self._shown[:start] if stay else self._known.difference(shown))
+                self._note_output(shown if self._stale else come)
+            self._shown_columns = np.concatenate((kept, self._table.columns(come)))
+            self._shown, self._stale, self._hits_known, self._settled = shown, False, False, False
         self._fresh = True
         return self._shown, self._shown_columns
 
-    def _note_output(self, known: set[Any]) -> None:
-        """Write down what those shown that were not shown before had generated when they came to wait."""
-        come = list(known - self._known)
-        self._known = known
-        self._table.set("output", self._table.columns(come), [request.num_output_tokens for request in come])
+    def _note_output(self, shown: list[Any]) -> None:
+        """Write down what those of `shown` of which it is not known had generated when they came to wait."""
+        come = [request for request in shown if request not in self._known]
+        self._known.update(come)
+        if ran := [request for request in come if request.num_output_tokens]:
+            self._table.set("output", self._table.columns(ran), [request.num_output_tokens for request in ran])
 
     def _look_running(self) -> Array:
         """The columns of those that run, brought up to date."""
@@ -348,10 +349,11 @@ def _gone(asked: list[Any], shown: list[Any]) -> int | None:
 
 def _in_place(order: Array) -> bool:
     """Whether an order leaves all where they are; as bytes, which is the quickest way to see it."""
-    return order.tobytes() == _placed(len(order))
+    return order.tobytes() == _placed(len(order))[1]
 
 
 @lru_cache(maxsize=4096)
-def _placed(n: int) -> bytes:
-    """The order that leaves n where they are."""
-    return np.arange(n, dtype=np.intp).tobytes()
+def _placed(n: int) -> tuple[Array, bytes]:
+    """The order that leaves n where they are, and its bytes."""
+    order = np.arange(n, dtype=np.intp)
+    return order, order.tobytes()

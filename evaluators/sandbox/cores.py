@@ -36,9 +36,6 @@ class SharedCore:
                 os.sched_setaffinity(self._pid, (core,))
                 os.sched_setaffinity(0, (core,))
 
-    def waits(self) -> None:
-        """The thread is about to wait for the answer, and leaves the core to the process."""
-
     def end(self) -> None:
         """Let the calling thread run anywhere again. Idempotent."""
         if self._home and self._turns >= PERIOD:
@@ -46,41 +43,25 @@ class SharedCore:
                 os.sched_setaffinity(0, self._home)
 
 
-class GuestCore:
-    """Has a process run where the thread that asks it runs, after that thread; the thread stays free to go anywhere.
+class AnyCore:
+    """Keeps nobody anywhere: for a thread of an engine that computes with several, and that goes on while it asks.
 
-    For a thread that asks ahead: to wake another core costs it 15 to 110 µs, more than the answer takes, and a
-    process of the class BATCH that wakes on the thread's own core lets it go on until it has nothing to do. An answer
-    that is waited for may be given on any core: others may want the thread's.
+    The process is of the class BATCH, so that it takes no core from a thread that is at work when it wakes.
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._core: int | None = None
         if hasattr(os, "SCHED_BATCH"):
             with suppress(OSError):  # the process is dead, as its pipe will tell
                 os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
 
     def turn(self) -> None:
-        """Follow the thread, before a question."""
-        core = core_of_thread()
-        if core is not None and core != self._core:
-            self._core = core
-            with suppress(OSError):  # the process is dead, or the core is not one of ours
-                os.sched_setaffinity(self._pid, (core,))
-
-    def waits(self) -> None:
-        """The thread is about to wait for the answer."""
-        if self._core is not None:
-            self._core = None
-            with suppress(OSError):
-                os.sched_setaffinity(self._pid, cores())
+        """One question."""
 
     def end(self) -> None:
-        """Nothing holds the thread."""
+        """The last one."""
 
 
-Core = type[SharedCore] | type[GuestCore]
+Core = type[SharedCore] | type[AnyCore]
 
 
 @cache

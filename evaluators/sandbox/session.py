@@ -24,6 +24,8 @@ from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 MAX_SOURCE = 256 << 10
 FORGIVEN = (Verdict.exception, Verdict.invalid_decision)
 """Faults after which the candidate's process can answer another question."""
+READ = 1 << 13
+"""Bytes read at once, enough for most answers: to make room for many takes longer than to read a few."""
 GRACE = 0.2
 """Seconds a child that closed its pipe gets to end by itself, so that we learn how it ended."""
 
@@ -218,10 +220,9 @@ class Session:
 
     def _read_some(self, there: bool = False) -> bytes:
         if not there:
-            self._core.waits()
             self._wait(self._readable)
         try:
-            data = os.read(self._answers, 1 << 16)
+            data = os.read(self._answers, READ)
         except BlockingIOError:
             return self._read_some()
         if not data:

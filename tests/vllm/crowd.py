@@ -14,41 +14,45 @@ from vllm.v1.request import RequestStatus
 from tests.vllm.driver import make_request, make_scheduler
 
 BLOCK = 16
+BUDGET = 1024
+"""Tokens of a step."""
+OUTPUT = 2000
+"""Tokens that those that run generate."""
 
 
 class Crowd:
-    """`running` requests decode on all the KV there is, `waiting` others find no place; `room` more could run.
+    """`running` requests decode; `waiting` others, each longer than a step, find no place; `room` more could run.
 
     Every step is the same, unless those that wait `turn`.
     """
 
     def __init__(self, kind: type, running: int, waiting: int, *, prompt: int = 64, room: int = 8) -> None:
-        blocks = running * (prompt // BLOCK + 64)
         settings = {
             "block_size": BLOCK,
-            "blocks": blocks,
+            "blocks": running * (prompt + OUTPUT) // BLOCK + running,
             "max_running": running + room,
-            "max_tokens": 8192,
+            "max_tokens": BUDGET,
             "long_prefill": 0,
             "reserve": True,
             "watermark": 0.0,
             "prefix_cache": True,
         }
         self.scheduler: Any = make_scheduler(settings, kind)
+        self.scheduler.scheduler_config.enable_chunked_prefill = False
         init_none_hash(sha256)
         self._hasher = get_request_block_hasher(BLOCK, sha256)
         self._count = 0
         self._running, self._waiting, self._prompt = running, waiting, prompt
-        self._big = (blocks - 1) * BLOCK
         self._gone: list[Any] = []
 
     def fill(self) -> None:
         """Have all arrive and those that fit start."""
         for _ in range(self._running):
-            self.add(self._prompt, 900)
-        self.step()
+            self.add(self._prompt, OUTPUT)
+        while len(self.scheduler.running) < self._running:
+            self.step()
         for _ in range(self._waiting):
-            self.add(self._big - self._count, 10 + self._count * 7919 % 500)
+            self.add(BUDGET + 1, 10 + self._count * 7919 % 500)
 
     def add(self, prompt: int, output: int) -> None:
         """One more request."""
@@ -64,7 +68,7 @@ class Crowd:
         first = self.scheduler.waiting[0]
         self._gone.append(first)  # so that what it takes to clear it away is nobody's time
         self.scheduler.finish_requests(first.request_id, RequestStatus.FINISHED_ABORTED)
-        self.add(self._big - self._count, 10 + self._count * 7919 % 500)
+        self.add(BUDGET + 1, 10 + self._count * 7919 % 500)
 
     def step(self) -> None:
         """Schedule and finish one step."""

@@ -148,7 +148,10 @@ def test_nobody_waits_for_an_answer_because_of_a_newcomer() -> None:
 def test_where_all_places_are_taken_the_next_one_free_finds_its_order(
     scalars: tuple[str, ...], outputs: Sequence[int]
 ) -> None:
-    """One ends and another starts, the shortest first, and no step but the first waits for an answer; with "now", at each step."""
+    """One ends and another starts, the shortest first, and no step but the first waits for an answer.
+
+    A policy that reads the time is asked where that happens at each step.
+    """
     policy = ShortestFirst(*scalars)
     crowd = Crowd(hooked(Scheduler), 4, 0, room=0)
     crowd.scheduler.steer(policy, Settings())
