@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from discovery.bench.launching import STOP_SECONDS, reason
+from discovery.bench.launching import STOP_SECONDS, log_named, reason
 from discovery.errors import UsageError
 from engine_bridge.replay.in_process import InProcess
 from engine_bridge.replay.server import ServerError
@@ -103,10 +103,8 @@ def embedded(arguments: Any, folder: Path | None, log: Path, stall: float) -> It
         stack.callback(_shut_down, engine, output)
         note()
         _log_to(log)  # the first engine sets vLLM's logging up once more
-        try:
+        with log_named(log):
             yield InProcess(engine, stall=stall)
-        except ServerError as error:
-            raise ServerError(f"{error} (log: {log})") from None
 
 
 def _start(arguments: Any, folder: Path | None, log: Path) -> Any:

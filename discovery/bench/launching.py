@@ -74,12 +74,19 @@ def started(command: Sequence[str], folder: Path | None, log: Path, tell: Callab
         )  # fmt: skip
         try:
             _await_ready(process, port, log, tell)
-            try:
+            with log_named(log):
                 yield Address(HOST, port, False, "")
-            except ServerError as error:
-                raise ServerError(f"{error} (log: {log})") from None
         finally:
             _end(process)
+
+
+@contextmanager
+def log_named(log: Path) -> Iterator[None]:
+    """A `ServerError` in the block says where the server's log is."""
+    try:
+        yield
+    except ServerError as error:
+        raise ServerError(f"{error} (log: {log})") from None
 
 
 def free_port() -> int:

@@ -85,10 +85,7 @@ class HttpServer:
 
         async def send() -> str:
             connection.send("POST", PATH, body, access.headers)
-            status = await connection.reply()
-            if status == 200:
-                return stream.error
-            return f"HTTP {status}: {stream.error or message_in(stream.text)}"
+            return _complaint(await connection.reply(), stream)
 
         return send
 
@@ -159,11 +156,16 @@ async def _dialect(address: Address, access: Access, model: str) -> Dialect:
             ) from None
         if status == 200 and stream.times:
             return dialect
-        said = said or f"HTTP {status}: {stream.error or message_in(stream.text)}"
+        said = said or _complaint(status, stream) or "an answer without tokens"
         if status not in (200, 400, 422):
             break
     hint = "" if access.text else ", or try --prompts text if it takes no token ids"
     raise ServerError(f"{address} does not stream completions ({said}); correct --url or --model{hint}")
+
+
+def _complaint(status: int, stream: Stream) -> str:
+    """What is wrong with a reply; empty if nothing is."""
+    return stream.error if status == 200 else f"HTTP {status}: {stream.error or message_in(stream.text)}"
 
 
 async def _ask(address: Address, access: Access, body: bytes) -> tuple[int, Stream]:
