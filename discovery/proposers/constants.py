@@ -142,7 +142,7 @@ def _parts(node: ast.expr, role: Role) -> Iterable[tuple[ast.expr, Role]]:
         case ast.BinOp():
             return _operands(node)
         case ast.Call():
-            return _arguments(node)
+            return _arguments(node, role)
         case ast.Compare(left=left, ops=ops, comparators=others):
             ordered = all(isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for op in ops)
             return [(each, "factor" if ordered else "other") for each in (left, *others)]
@@ -166,7 +166,7 @@ def _operands(node: ast.BinOp) -> list[tuple[ast.expr, Role]]:
     return [(node.left, "other"), (node.right, "other")]
 
 
-def _arguments(node: ast.Call) -> Iterator[tuple[ast.expr, Role]]:
+def _arguments(node: ast.Call, role: Role) -> Iterator[tuple[ast.expr, Role]]:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if isinstance(node.func, ast.Attribute):
         yield node.func.value, "other"
@@ -174,7 +174,8 @@ def _arguments(node: ast.Call) -> Iterator[tuple[ast.expr, Role]]:
         return
     for position, each in enumerate(node.args):
         if name in TERMS and not (name == "where" and position == 0):
-            yield each, "term"
+            # Of Python's own min and max, an answer may be counted with, too: `size = min(len(p), 40)`.
+            yield each, "set" if role == "set" and isinstance(node.func, ast.Name) else "term"
         else:
             yield each, "factor" if name in NUMBERS else "other"
 

@@ -41,6 +41,13 @@ def test_numbers_that_are_parameters_are_found() -> None:
     assert found(RULE, "whole") == ["3", "2"]
 
 
+def test_the_least_of_two_counts_stays_whole() -> None:
+    """Python's own min and max often count; in a sum they are terms of a score, and NumPy's are."""
+    assert found("size = min(len(p), 40)", "whole") == ["40"]
+    assert found("score = 2.5 * min(n, 40)", "number") == ["2.5", "40"]
+    assert found("score = np.minimum(p, 40)", "number") == ["40"]
+
+
 def test_terms_are_what_may_get_a_factor() -> None:
     """Operands of sums and of the larger of two; what has a factor gets no second one."""
     terms = found(RULE, "term")
