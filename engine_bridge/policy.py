@@ -20,7 +20,8 @@ first-come-first-served scheduler does them.
 **When a function is asked**: in a step that starts with unfinished requests, before anything is scheduled, in this
 order: `rank_waiting` if two or more wait, `rank_running` if two or more run, `token_budget`, `admit_limit` if one or
 more wait, `hold` if one or more run, `chunk`, `layer_groups` unless prompts are on their way through the layers;
-`rank_waiting` and `admit_limit` only if fewer than max_running run, since else nobody can be admitted. Each view shows
+`rank_waiting` and `admit_limit` only if fewer than max_running run, since else nobody can be admitted (vLLM's hooks
+may ask for the order of those that wait earlier, for a step to come: `engine_bridge.vllm.settings`). Each view shows
 the order that the answers before it have made; an order lasts. New requests wait at the end, preempted ones at the
 front. Only the first `window` of those that wait are shown and put in order; `rank_waiting` is shown these,
 `rank_running` those that run, every other function those that run followed by those shown of those that wait.

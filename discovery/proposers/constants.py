@@ -174,8 +174,9 @@ def _arguments(node: ast.Call, role: Role) -> Iterator[tuple[ast.expr, Role]]:
         return
     for position, each in enumerate(node.args):
         if name in TERMS and not (name == "where" and position == 0):
-            # Of Python's own min and max, an answer may be counted with, too: `size = min(len(p), 40)`.
-            yield each, "set" if role == "set" and isinstance(node.func, ast.Name) else "term"
+            # With what Python's own min or max gives a name, one may count: `size = min(len(p), 40)`.
+            counts = role == "set" and isinstance(node.func, ast.Name) and name in ("min", "max")
+            yield each, "set" if counts else "term"
         else:
             yield each, "factor" if name in NUMBERS else "other"
 

@@ -30,10 +30,10 @@ class Settings:
     tpot: float = math.inf
     """Objective in seconds for each further token, where a request names none."""
     ahead: int = 1
-    """1: the question for the order of those that wait is put as soon as a step is scheduled, and answered while the
-    model computes. It counts if nobody but the first of those have left by the next step; who has come since stands
-    behind them in that step, as long as that is one in eight of those shown at most. 0: every question is put when
-    its answer is needed, as in the simulator."""
+    """1: the question for the order of those that wait is put as soon as a step is scheduled, unless none is likely to
+    start in the next, and answered while the model computes. It counts if nobody but the first of those have left by
+    the next step; who has come since stands behind them in that step, as long as that is one in eight of those shown
+    at most. 0: every question is put when its answer is needed, as in the simulator."""
     step_log: str = ""
     """A file to which every step and its time is written (`steps`), for `discover calibrate`; empty: none."""
     isolation: str = "rlimits-only"

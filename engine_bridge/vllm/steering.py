@@ -114,8 +114,7 @@ class Steering:
             self._known.difference_update(scheduler.running)
         self._hits_known = False  # till the next step is scheduled, no block goes
         turned = len(scheduler.waiting) != self._queued  # somebody was admitted or preempted
-        # Who waited at the last look may have run since, and been preempted, unless that was right before this step.
-        self._stale |= turned and not self._fresh
+        self._stale |= turned
         # Liveness: limits under which nothing is scheduled are lifted for the next step, which follows at once.
         self._rest = self._limited and not output.num_scheduled_tokens
         self._under_way.append((output, self._now))
@@ -176,6 +175,7 @@ class Steering:
 
     def _rank_waiting(self, ahead: tuple[list[Any], Array | None] | None, room: bool) -> None:
         """Put the first of those that wait in the order of their scores, those asked for ahead if these still serve."""
+        stale = self._stale  # the answer asked for ahead may be to what was not true any more
         shown, columns = self._look_waiting()
         if ahead is None:
             self._look_up_hits()
@@ -195,7 +195,7 @@ class Steering:
         if come:  # who has come since stands behind
             order = np.concatenate((order, np.arange(len(order), len(shown))))
         if _in_place(order):
-            self._settled = self._steady and not (gone or come)
+            self._settled = self._steady and not (gone or come or stale)
         else:
             self._reorder([shown[place] for place in order.tolist()], columns[order])
 
@@ -283,19 +283,17 @@ class Steering:
             start, stay = _stay(self._shown, shown)
             come, kept = shown[stay:], self._shown_columns[start : start + stay]
             if "output" in self._read:  # of those that were preempted; it stays while they wait
-                self._known.difference_update(self._shown[:start] if stay else self._known.difference(shown))
-                self._note_output(shown if self._stale else come)
+                self._note_output(shown)
             self._shown_columns = np.concatenate((kept, self._table.columns(come)))
             self._shown, self._stale, self._hits_known, self._settled = shown, False, False, False
         self._fresh = True
         return self._shown, self._shown_columns
 
     def _note_output(self, shown: list[Any]) -> None:
-        """Write down what those of `shown` of which it is not known had generated when they came to wait."""
+        """Write down what those shown that were not shown before had generated when they came to wait."""
         come = [request for request in shown if request not in self._known]
-        self._known.update(come)
-        if ran := [request for request in come if request.num_output_tokens]:
-            self._table.set("output", self._table.columns(ran), [request.num_output_tokens for request in ran])
+        self._known = set(shown)
+        self._table.set("output", self._table.columns(come), [request.num_output_tokens for request in come])
 
     def _look_running(self) -> Array:
         """The columns of those that run, brought up to date."""
@@ -352,7 +350,7 @@ def _in_place(order: Array) -> bool:
     return order.tobytes() == _placed(len(order))[1]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _placed(n: int) -> tuple[Array, bytes]:
     """The order that leaves n where they are, and its bytes."""
     order = np.arange(n, dtype=np.intp)

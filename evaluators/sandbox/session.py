@@ -215,16 +215,16 @@ class Session:
 
     def _read_rest(self, data: bytearray, length: int) -> bytes:
         while len(data) < length:
-            data += self._read_some()
+            data += self._read_some(size=max(READ, length - len(data) + 1))
         return bytes(data)
 
-    def _read_some(self, there: bool = False) -> bytes:
+    def _read_some(self, there: bool = False, size: int = READ) -> bytes:
         if not there:
             self._wait(self._readable)
         try:
-            data = os.read(self._answers, READ)
+            data = os.read(self._answers, size)
         except BlockingIOError:
-            return self._read_some()
+            return self._read_some(size=size)
         if not data:
             raise self._death()
         return data

@@ -183,8 +183,12 @@ class Waiting(SimpleNamespace):
     __hash__ = object.__hash__
 
 
-def test_tokens_that_come_after_a_preemption_are_seen() -> None:
-    """Where steps overlap, a request gets a token while it waits again: the next question says so."""
+@pytest.mark.parametrize(("scalars", "ahead"), [(("now",), 0), ((), 0), ((), 1)])
+def test_tokens_that_come_after_a_preemption_are_seen(scalars: tuple[str, ...], ahead: int) -> None:
+    """Where steps overlap, a request gets a token while it waits again: the next question says so, and there is one.
+
+    Also where the order would stay: the answer that says so was to the question before.
+    """
     first, second = request_of("first"), request_of("second")
     blocks = SimpleNamespace(get_num_free_blocks=lambda: 10)
     scheduler = SimpleNamespace(
@@ -197,16 +201,34 @@ def test_tokens_that_come_after_a_preemption_are_seen() -> None:
         cache_config=SimpleNamespace(num_gpu_blocks=11, block_size=16, enable_prefix_caching=False),
         kv_cache_manager=SimpleNamespace(block_pool=blocks),
     )
-    policy = ShortestFirst("now")
-    policy.fields = ("output",)
-    views: list[list[float]] = []
-    policy.ask = lambda function, view: views.append(view.vectors[0].tolist()) or np.zeros(2)  # type: ignore[method-assign, func-returns-value]
-    steering = Steering(scheduler, Guard(policy, Metrics(), LOG), Settings(ahead=0), Metrics())
-    outputs = [SimpleNamespace(num_scheduled_tokens={"first": 1}, finished_req_ids=set()) for _ in range(2)]
-    for output in outputs:
+    policy = Watched(*scalars)
+    steering = Steering(scheduler, Guard(policy, Metrics(), LOG), Settings(ahead=ahead), Metrics())
+    outputs = [SimpleNamespace(num_scheduled_tokens={"first": 1}, finished_req_ids=set()) for _ in range(3)]
+    for output in outputs[:2]:
         steering.before()
         steering.after(output)
+    assert policy.views and not any(map(any, policy.views))
     first.num_output_tokens = 3
     steering.updated(outputs[0])
     steering.before()
-    assert views == [[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]]
+    steering.after(outputs[2])
+    assert policy.views[-1] == [3.0, 0.0]
+
+
+class Watched(ShortestFirst):
+    """Reads the tokens generated, keeps what it was shown, and leaves all where they are."""
+
+    fields = ("output",)
+
+    def __init__(self, *scalars: str) -> None:
+        super().__init__(*scalars)
+        self.views: list[list[float]] = []
+
+    def ask(self, function: str, view: View) -> Array:
+        """All alike."""
+        self.views.append(view.vectors[0].tolist())
+        return np.zeros(len(view))
+
+    def post(self, function: str, view: View) -> None:
+        """Keep the answer for `collect`."""
+        self._posted = self.ask(function, view)
