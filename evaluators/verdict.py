@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     invalid_decision = "invalid_decision"
     cpu_limit = "cpu_limit"
     wall_timeout = "wall_timeout"
+    """No answer in time, though it had a core: it slept or blocked; or late for an engine that waits."""
     memory = "memory"
     crash = "crash"
     """Killed by a signal."""

@@ -19,6 +19,7 @@ from evaluators.sandbox.cores import Core, SharedCore
 from evaluators.sandbox.launcher import Zygote
 from evaluators.sandbox.limits import Limits
 from evaluators.sandbox.sealed import sealed
+from evaluators.sandbox.starvation import Starvation
 from evaluators.verdict import CandidateFault, InfrastructureError, Verdict
 
 MAX_SOURCE = 256 << 10
@@ -26,6 +27,11 @@ FORGIVEN = (Verdict.exception, Verdict.invalid_decision)
 """Faults after which the candidate's process can answer another question."""
 READ = 1 << 13
 """Bytes read at once, enough for most answers: to make room for many takes longer than to read a few."""
+PATIENCE = 10
+"""How many times its wall limit a candidate may take, as far as the rest is time without a core.
+
+Beside a program of nice −15, one of nice 0 gets one thirtieth of a core; the CPU limit fits about 50 times into this.
+"""
 GRACE = 0.2
 """Seconds a child that closed its pipe gets to end by itself, so that we learn how it ended."""
 
@@ -46,6 +52,7 @@ class Session:
         self._ended: Exception | None = None
         self._connect(data)
         self._core = core(self._pid)
+        self._starvation = Starvation(self._pid)
         self._exchange(wire.LOAD, b"")
 
     def __enter__(self) -> Self:
@@ -242,15 +249,29 @@ class Session:
         limits = self.limits
         elapsed = time.monotonic() - self._asked
         cpu_left = limits.cpu_seconds - self.cpu_seconds
-        wall_left = limits.wall_seconds - self._waited - elapsed
+        wall_left = self._wall_left(elapsed)
         answer_left = math.inf if limits.answer_seconds is None else limits.answer_seconds - elapsed
         if cpu_left <= 0:
             raise self._fault(Verdict.cpu_limit, f"more than {limits.cpu_seconds:g} s of CPU time")
         if wall_left <= 0:
-            raise self._fault(Verdict.wall_timeout, f"no answer within {limits.wall_seconds:g} s in all")
+            raise self._fault(Verdict.wall_timeout, self._too_late())
         if answer_left <= 0:
             raise self._fault(Verdict.wall_timeout, f"no answer within {limits.answer_seconds:g} s")
         return min(cpu_left, wall_left, answer_left)
+
+    def _wall_left(self, elapsed: float) -> float:
+        """Seconds of wall time left; what other programs took of it is added when the limit is passed, not before."""
+        left = self.limits.wall_seconds - self._waited - elapsed
+        return left if left > 0 else left + self._forgone()
+
+    def _forgone(self) -> float:
+        """Seconds without a core that do not count."""
+        return min(self._starvation.seconds, (PATIENCE - 1) * self.limits.wall_seconds)
+
+    def _too_late(self) -> str:
+        waits = round(self._forgone(), 1)
+        beside = f", {waits:g} s of waiting for a core not counted" if waits else ""
+        return f"no answer within {self.limits.wall_seconds:g} s in all{beside}"
 
     def _fault(self, verdict: Verdict, detail: str) -> CandidateFault:
         """End the session with a fault."""
