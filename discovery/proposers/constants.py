@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from discovery.proposers.counting import beside_counts, called_name
+
 Kind = Literal["number", "whole", "term"]
 Role = Literal["term", "factor", "set", "other"]
 """What an expression is in another: a term or a factor may be any number; one that a name is `set` to may be counted
@@ -75,7 +77,12 @@ def places(source: str) -> tuple[Place, ...]:
         return ()
     starts = [0] + [match.end() for match in re.finditer(rb"\r\n|\r|\n", source.encode())]
     found = []
+    counted = beside_counts(tree)
     for kind, node in _statements(tree.body):
+        if node in counted:
+            if kind == "term" or (isinstance(node, ast.Constant) and node.value == 1):
+                continue  # one more or less than a count is where something begins or ends
+            kind = "whole"
         assert node.end_lineno is not None and node.end_col_offset is not None  # parsed from text
         start = starts[node.lineno - 1] + node.col_offset
         found.append(Place(kind, start, starts[node.end_lineno - 1] + node.end_col_offset, node))
@@ -88,8 +95,8 @@ def _changed(place: Place, old: str, factor: float) -> str:
     assert isinstance(place.node, ast.Constant) and isinstance(place.node.value, int | float)
     value = place.node.value
     if place.kind == "whole":
-        moved = round(value * factor)
-        return str(moved if moved != value else value + (1 if factor > 1 else -1))
+        moved = max(round(value * factor), 1)  # no step, size or divisor is 0
+        return str(moved if moved != value else value + (1 if factor > 1 or value == 1 else -1))
     return f"{value * factor:.6g}"
 
 
@@ -167,7 +174,7 @@ def _operands(node: ast.BinOp) -> list[tuple[ast.expr, Role]]:
 
 
 def _arguments(node: ast.Call, role: Role) -> Iterator[tuple[ast.expr, Role]]:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = called_name(node)
     if isinstance(node.func, ast.Attribute):
         yield node.func.value, "other"
     if name in SHAPES:

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,60 @@ def test_the_least_of_two_counts_stays_whole() -> None:
     assert found("size = min(len(p), 40)", "whole") == ["40"]
     assert found("score = 2.5 * min(n, 40)", "number") == ["2.5", "40"]
     assert found("score = np.minimum(p, 40)", "number") == ["40"]
+
+
+COUNTING = [
+    "size = 2\nrows = len(x) - size + 1\ny = x[np.arange(rows) + size - 1]",
+    "n = len(x)\norder = np.argsort(x)\ny = x[order[: n // 2 + 1]]",
+    "last = x.shape[0] - 1\ny = x[last] + x[x.size - 1]",
+    "y = [x[min(i + 1, len(x) - 1)] - x[max(i - 1, 0)] for i in range(len(x))]",
+    "for i, each in enumerate(x):\n    j = (i + 1) % len(x)\n    y = each - x[j]",
+    "rows, columns = x[:, None].shape\nk = 2 * rows - columns - 1\ny = x.repeat(2)[k:]",
+    "low, high = 0, len(x) - 1\nwhile low < high:\n    middle = (low + high + 1) // 2\n"
+    "    low, high = (middle, high) if x[middle] < 3 else (low, middle - 1)\ny = x[low]",
+    "best = int(x.argmin())\nafter = best + 1 if best < len(x) - 1 else 1 + best - len(x)\ny = x[after]",
+    "for i in np.argsort(-x).tolist():\n    k = i - len(x) + 1\n    y = x[k - 1 :]",
+    "size = 1\nwhile size < len(x):\n    size += 1\ny = x[-size:]",
+]
+"""Bodies of heuristics with arithmetic on what counts their argument `x` or indexes it."""
+
+
+@pytest.mark.parametrize("body", COUNTING)
+def test_what_counts_stays_fit_to_index(body: str) -> None:
+    """However it is perturbed, it runs."""
+    x = np.arange(9.0)
+    for seed in range(100):
+        source = perturbed(body, random.Random(seed)) or body
+        exec(source, {"np": np, "x": x})
+
+
+@pytest.mark.parametrize(
+    ("line", "numbers", "wholes"),
+    [
+        ("score = 2 * p + d + 1", ["2", "1"], []),
+        ("score = 2 * p / len(p) + 1", ["2", "1"], []),
+        ("score = d - 3 * p.mean() - 0.5 * len(p) + 4", ["3", "0.5", "4"], []),
+        ("size = len(p) + 4", [], ["4"]),
+        ("size = 2 * len(p) - 1", [], ["2"]),
+        ("size = int(0.5 * len(p)) + 1", [], []),
+        ("size = max(len(p) - 4, 2)", [], ["4", "2"]),
+        ("n = len(p)\nscore = 3 * np.where(d < n + 2, p, d)", ["3"], ["2"]),
+    ],
+)
+def test_numbers_beside_counts_stay_whole(line: str, numbers: list[str], wholes: list[str]) -> None:
+    """One more or less is where something ends and is left alone; fractions and scores are as free as they were."""
+    assert (found(line, "number"), found(line, "whole")) == (numbers, wholes)
+
+
+def test_names_count_in_their_function_alone() -> None:
+    """What is an index in one function may be a score in another; names of the module hold everywhere."""
+    source = "N = len(NAMES)\ndef f(p):\n    d = len(p)\n    return d + 5\ndef g(d):\n    return d + 6, N + 7\n"
+    assert (found(source, "number"), found(source, "whole")) == (["6"], ["5", "7"])
+
+
+def test_no_count_becomes_nothing() -> None:
+    """A step of 0 would never end, nor divide."""
+    assert "step = 0" not in {perturbed("step = 1", random.Random(seed)) for seed in range(50)}
 
 
 def test_terms_are_what_may_get_a_factor() -> None:
