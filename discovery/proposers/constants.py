@@ -180,7 +180,7 @@ def _arguments(node: ast.Call, role: Role) -> Iterator[tuple[ast.expr, Role]]:
     if name in SHAPES:
         return
     for position, each in enumerate(node.args):
-        if name in TERMS and not (name == "where" and position == 0):
+        if name in TERMS and len(node.args) > 1 and not (name == "where" and position == 0):
             # With what Python's own min or max gives a name, one may count: `size = min(len(p), 40)`.
             counts = role == "set" and isinstance(node.func, ast.Name) and name in ("min", "max")
             yield each, "set" if counts else "term"

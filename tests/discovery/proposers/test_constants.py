@@ -103,6 +103,12 @@ def test_no_count_becomes_nothing() -> None:
     assert "step = 0" not in {perturbed("step = 1", random.Random(seed)) for seed in range(50)}
 
 
+def test_what_the_least_is_chosen_from_is_no_term() -> None:
+    """A list bears no factor; the least of several values is made of terms."""
+    assert found("return min(orders, key=cost)", "term") == []
+    assert found("return min(late, early)", "term") == ["late", "early"]
+
+
 def test_terms_are_what_may_get_a_factor() -> None:
     """Operands of sums and of the larger of two; what has a factor gets no second one."""
     terms = found(RULE, "term")
