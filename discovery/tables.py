@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from discovery.leaderboard import Row
@@ -80,7 +80,7 @@ def leaderboard_table(rows: Sequence[Row], width: int = WIDE) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         cells = [row.run] if several else []
-        cells += [row.heuristic, row.origin, *(_gap(row.gap(split)) for split in splits)]
+        cells += [row.heuristic, row.origin, *(_gap(row, split) for split in splits)]
         test = row.scores.get("test")
         cells += [_percent(test.classes.get(name) if test else None) for name in classes]
         cells += [_optional(test.reports.get(name)) if test else "" for name in reports]
@@ -102,6 +102,8 @@ def score_table(heuristic: str, problem: str, split: str, result: Score) -> Tabl
             table.add_row(name, str(gaps.instances), *map(_optional, figures), str(gaps.zero_bound_missed))
         reports = (f"{name} {value:.3g}" for name, value in result.reports.items())
         table.caption = " · ".join([f"{result.cpu_ms_per_instance:.3g} ms CPU per instance", *reports])
+    else:
+        table.caption = escape(f"no result: {result.verdict}: {result.detail}")
     return table
 
 
@@ -137,8 +139,12 @@ def _cpu(row: Row) -> str:
     return ""
 
 
-def _gap(value: float) -> str:
-    return "" if math.isinf(value) else _figure(value)
+def _gap(row: Row, split: str) -> str:
+    """The gap on a split, or why there is none; empty where it was not evaluated."""
+    found = row.scores.get(split)
+    if found is None:
+        return ""
+    return _percent(found.gaps) if found.gaps else str(found.verdict)
 
 
 def _percent(gaps: Gaps | None) -> str:

@@ -140,9 +140,7 @@ def verdict_on(rows: Sequence[Row], run: str) -> str:
     )
     result = best.comparison
     if result is None or result["difference_pct"] is None:
-        return (
-            f"Best discovered on validation: {run}/{best.heuristic}; there is no baseline to compare it with.\n{hints}"
-        )
+        return f"Best discovered on validation: {run}/{best.heuristic}; {_not_compared(best, run)}.\n{hints}"
     rival = next(row for row in rows if row.heuristic == result["rival"])
     ours, theirs = best.gap("test"), rival.gap("test")
     clear = result["low"] > 0 or result["high"] < 0
@@ -154,6 +152,21 @@ def verdict_on(rows: Sequence[Row], run: str) -> str:
         _instance_by_instance(result),
     ]
     return "\n".join([*lines, hints])
+
+
+def _not_compared(best: Row, run: str) -> str:
+    """Why the best on validation is not compared with a baseline on test, and what helps."""
+    test = best.scores.get("test")
+    if test is None:
+        return f"it was not evaluated on the held-out test split: `discover resume {run}` goes on with that"
+    if test.gaps is None:
+        return (
+            f"it has no result on the held-out test split ({test.verdict}: {test.detail}), so that it is compared with"
+            f" nothing: `discover verify {run}` shows whether it has one now"
+        )
+    if best.comparison is not None:
+        return f"no gap on the held-out test split to compare with {best.comparison['rival']}'s: every bound is zero"
+    return "there is no baseline with a result on the held-out test split to compare it with"
 
 
 def _instance_by_instance(result: dict[str, Any]) -> str:
