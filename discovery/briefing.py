@@ -110,6 +110,7 @@ class Briefing:
             "arguments": entry.arguments,
             "returns": entry.returns,
             "companions": entry.companions,
+            "remembers": entry.driver == "interactive",  # each instance has its own process
             "hints": self._problem.hints,
         }
 

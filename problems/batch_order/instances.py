@@ -109,15 +109,25 @@ Families in which rules lose little are searched little or not at all: for compl
 (1 % and less), for the makespan only `kv`."""
 
 
-def standard_split(name: str, objective: Objective, seed: str = "") -> list[Instance]:
-    """The instances of a standard split, with deadlines if the objective needs them.
+FRESH: dict[Objective, int] = {"completion": 2, "makespan": 2, "late": 1}
+"""How many times as many fresh instances as `test` has: where most are alike for good rules, more are needed to tell."""
 
-    With a `seed`, others from the same families: a test that no search and no choice has seen.
-    """
+
+def standard_split(name: str, objective: Objective) -> list[Instance]:
+    """The instances of a standard split, with deadlines if the objective needs them."""
+    return _split(name, objective, name, 1)
+
+
+def fresh_split(seed: int, objective: Objective) -> list[Instance]:
+    """Instances like those of `test`, but others: a test that no search and no choice has seen."""
+    return _split("test", objective, f"test-fresh-{seed}", FRESH[objective])
+
+
+def _split(plan: str, objective: Objective, name: str, times: int) -> list[Instance]:
     return [
-        generate(name + seed, family, n, index, deadlines=objective == "late")
-        for family, n, count in SPLITS[objective][name]
-        for index in range(count)
+        generate(name, family, n, index, deadlines=objective == "late")
+        for family, n, count in SPLITS[objective][plan]
+        for index in range(times * count)
     ]
 
 

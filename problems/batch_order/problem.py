@@ -21,7 +21,7 @@ from problems.base import (
     check_scores,
 )
 from problems.batch_order.costs import Objective, cost_of
-from problems.batch_order.instances import SPLITS, standard_split
+from problems.batch_order.instances import SPLITS, fresh_split, standard_split
 from problems.batch_order.schedule import check_schedule, completion_times
 from problems.batch_order.search import simulation_of
 from problems.batch_order.trusted import trusted_asks
@@ -92,8 +92,8 @@ class BatchOrdering(Problem):
         return standard_split(name, self.objective)
 
     def fresh(self, seed: int) -> Sequence[Instance]:
-        """As many as the test split has, of the same families."""
-        return standard_split("test", self.objective, f"-fresh-{seed}")
+        """Others from the families of the test split, see `instances.FRESH`."""
+        return fresh_split(seed, self.objective)
 
     def parse(self, record: Mapping[str, object], name: str) -> Instance:
         """As for every problem; a list `id` may name the requests, and is not kept."""

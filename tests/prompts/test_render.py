@@ -22,6 +22,7 @@ def facts(name: str | Problem) -> dict[str, object]:
         "arguments": entry.arguments,
         "returns": entry.returns,
         "companions": entry.companions,
+        "remembers": entry.driver == "interactive",
         "hints": problem.hints,
     }
 
@@ -39,6 +40,15 @@ def test_every_operator_renders_for_every_problem(problem: str, operator: str) -
         assert f"{parent.score:.3f} %" in text
     assert "{{" not in text
     assert "{%" not in text
+
+
+@pytest.mark.parametrize("problem", list(BUILT_IN))
+def test_memory_is_allowed_where_each_instance_has_its_own_process(problem: str) -> None:
+    """What was seen of an instance may be remembered if questions about it come one by one; else answers must be equal."""
+    text = render("create", facts(problem), (), "1:1")
+    interactive = load_problem(problem).entry.driver == "interactive"
+    assert ("may be remembered" in text) is interactive
+    assert ("equal arguments give equal answers" in text) is not interactive
 
 
 def test_the_unchanging_part_comes_first() -> None:

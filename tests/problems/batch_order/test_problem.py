@@ -8,7 +8,7 @@ from evaluators.heuristic import baselines
 from evaluators.sandbox.supervisor import Sandbox
 from evaluators.verdict import Verdict
 from problems.base import Array, InstanceError, InvalidDecision
-from problems.batch_order.instances import FAMILIES, SPLITS, generate, standard_split
+from problems.batch_order.instances import FAMILIES, SPLITS, generate
 from problems.batch_order.problem import HERE, BatchOrdering
 from problems.batch_order.trusted import trusted_asks
 from tests.problems.batch_order.lab import PROBLEMS, instance
@@ -97,7 +97,7 @@ def test_splits_are_fixed_and_share_no_instance(problem: BatchOrdering) -> None:
             problem.validate(case)
         assert [case.digest for case in cases] == [case.digest for case in problem.split(split)]
         digests += [case.digest for case in cases]
-    digests += [case.digest for case in standard_split("test", problem.objective, seed=" fresh")]
+    digests += [case.digest for case in problem.fresh(7)]
     assert len(set(digests)) == len(digests)
 
 
