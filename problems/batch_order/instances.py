@@ -110,7 +110,7 @@ Families in which rules lose little are searched little or not at all: for compl
 
 
 FRESH: dict[Objective, int] = {"completion": 2, "makespan": 2, "late": 1}
-"""How many times as many fresh instances as `test` has: where most are alike for good rules, more are needed to tell."""
+"""How many times as many fresh instances as `test` has: where good rules tie on most, more are needed to tell them."""
 
 
 def standard_split(name: str, objective: Objective) -> list[Instance]:

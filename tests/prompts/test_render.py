@@ -44,7 +44,7 @@ def test_every_operator_renders_for_every_problem(problem: str, operator: str) -
 
 @pytest.mark.parametrize("problem", list(BUILT_IN))
 def test_memory_is_allowed_where_each_instance_has_its_own_process(problem: str) -> None:
-    """What was seen of an instance may be remembered if questions about it come one by one; else answers must be equal."""
+    """Prompts allow memory of an instance if it is asked about call by call, and ask for equal answers if not."""
     text = render("create", facts(problem), (), "1:1")
     interactive = load_problem(problem).entry.driver == "interactive"
     assert ("may be remembered" in text) is interactive
