@@ -64,7 +64,7 @@ FAILURES = [
 def test_each_failure_has_its_verdict(sandbox: Sandbox, source: str, verdict: Verdict, words: str) -> None:
     """The verdict has the right kind, its text helps, and the next candidate is untouched."""
     wall_seconds = 1 if verdict is Verdict.wall_timeout else 60  # on a busy machine CPU time is slow to pass
-    cpu_seconds = 0.5 if verdict is Verdict.cpu_limit else 10  # and more of it passes: memory is not filled at once
+    cpu_seconds = 0.5 if verdict is Verdict.cpu_limit else 10  # memory takes a while to fill
     limits = Limits(cpu_seconds=cpu_seconds, wall_seconds=wall_seconds, memory_mb=128)
     fault = fault_of(sandbox, source, limits)
     assert (fault.verdict, words in fault.detail) == (verdict, True), fault
